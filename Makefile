@@ -1,0 +1,64 @@
+# Every command that a person or CI types. `make` sets up .venv and runs the pipeline; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := pipeline
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+unexport PYTHONPATH PYTHONHOME
+
+CODE := src tests benchmarks $(wildcard api)
+
+.PHONY: pipeline setup setup-test test test-fast check format lock plots bench clean help
+
+pipeline: setup  ## set up .venv, run the pipeline, show the result
+	@mlops params check
+	dvc repro
+	@dvc plots show --quiet >/dev/null
+	@mlops metrics
+
+setup: $(VENV)/.installed  ## only set up .venv
+
+setup-test: $(VENV)/.installed-test  ## set up what tests and checks need too
+
+$(VENV)/.installed: requirements.txt pyproject.toml .ci/install
+	@.ci/install $(VENV) requirements.txt
+	@touch $@
+
+$(VENV)/.installed-test: tests/requirements.txt $(VENV)/.installed
+	@.ci/install $(VENV) tests/requirements.txt
+	@touch $@
+
+test: setup-test  ## all tests
+	pytest
+
+test-fast: setup-test  ## tests without whole pipelines
+	pytest -m "not slow"
+
+check: setup-test  ## style, types, locks
+	ruff check $(CODE)
+	ruff format --check $(CODE)
+	mypy
+	.ci/locks
+
+format: setup-test  ## mend style
+	ruff check --fix $(CODE)
+	ruff format $(CODE)
+
+lock: setup  ## write requirements.txt and tests/requirements.txt anew from pyproject.toml (needs uv)
+	.ci/locks --write
+
+plots: setup  ## write dvc_plots/index.html
+	dvc plots show
+
+bench: setup-test  ## measure; see docs/benchmarks.md
+	python -m benchmarks
+
+clean:  ## remove .venv and what tools cached; data and models stay
+	rm -rf $(VENV) dvc_plots .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,53 @@
+"""Arrow columns as the arrays that features are made of, and back. See `mlops.features` for what the arrays mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops.features import Coded, Floats, Input, Values
+
+SECONDS_A_DAY = 86400.0
+
+
+def values(column: pa.ChunkedArray, kind: str) -> Values:
+    """A raw column as feature arrays. kind: number, boolean, date (also time), category or text."""
+    if kind in ("category", "text"):
+        return coded(column)
+    if kind in ("date", "time"):
+        return floats(pc.cast(pc.cast(column, pa.timestamp("s")), pa.int64())) / SECONDS_A_DAY
+    return floats(column)
+
+
+def floats(column: pa.ChunkedArray) -> Floats:
+    """Numbers or booleans as float64, NaN where missing."""
+    if pa.types.is_boolean(column.type):
+        column = pc.cast(column, pa.int8())
+    return np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+
+
+def coded(column: pa.ChunkedArray) -> Coded:
+    """Texts as codes and distinct texts, the texts in the order of their first row."""
+    if not pa.types.is_dictionary(column.type):
+        column = pc.dictionary_encode(pc.cast(column, pa.string()))
+    encoded = column.unify_dictionaries().combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):  # no rows at all: nothing to combine
+        return Coded(np.empty(0, dtype=np.int32), ())
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+    return Coded(codes, tuple(pc.cast(encoded.dictionary, pa.string()).to_pylist()))
+
+
+def raw(table: pa.Table, inputs: Iterable[Input]) -> dict[str, Values]:
+    """The raw columns that a plan reads, out of a table."""
+    return {i.name: values(table.column(i.name), i.kind) for i in inputs}
+
+
+def to_arrow(column: Values) -> pa.Array:
+    """A feature as it is stored: float32, or a dictionary of strings; missing is null."""
+    if isinstance(column, Coded):
+        indices = pa.array(column.codes, mask=column.codes < 0)
+        return pa.DictionaryArray.from_arrays(indices, pa.array(column.levels, pa.string()))
+    return pa.array(column.astype(np.float32), mask=np.isnan(column))

@@ -1,0 +1,191 @@
+"""From raw values to the float32 matrix that every model reads: one row or whole columns, the same bits.
+
+An encoder is fitted on training rows only (`mlops.model.encoding`), stored as JSON beside the model, and applied
+here with NumPy alone: this module is what the service loads.
+
+Numbers pass through (float32, NaN where missing). A category of few levels becomes one column per level; one of many
+levels becomes its churn rate on training rows, shrunk towards the mean where a level is rare. Levels that training did
+not see count as rare ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops.errors import BundleError
+from mlops.features import Coded, Plan, Scalar, Values
+
+Matrix = NDArray[np.float32]
+
+RARE = "(rare)"
+MISSING = "(missing)"
+
+
+@dataclass(frozen=True)
+class Number:
+    """One column: the feature itself."""
+
+    feature: str
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the matrix columns."""
+        return [self.feature]
+
+
+@dataclass(frozen=True)
+class OneHot:
+    """One column per level, one for rare and unseen levels, one for missing."""
+
+    feature: str
+    levels: tuple[str, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the matrix columns."""
+        return [f"{self.feature} = {level}" for level in (*self.levels, RARE, MISSING)]
+
+
+@dataclass(frozen=True)
+class TargetMean:
+    """One column: the shrunk churn rate of the level on training rows; `other` for rare and unseen levels."""
+
+    feature: str
+    levels: tuple[str, ...]
+    rates: tuple[float, ...]
+    other: float
+    missing: float
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the matrix columns."""
+        return [f"{self.feature} (churn rate)"]
+
+
+Block = Number | OneHot | TargetMean
+_KINDS: dict[str, type[Number] | type[OneHot] | type[TargetMean]] = {
+    "number": Number,
+    "one_hot": OneHot,
+    "target_mean": TargetMean,
+}
+
+
+class Encoder:
+    """A plan of features and one block of matrix columns for each of them."""
+
+    def __init__(self, plan: Plan, blocks: tuple[Block, ...]) -> None:
+        self.plan, self.blocks = plan, blocks
+        self.names: list[str] = [name for block in blocks for name in block.names]
+        starts = np.cumsum([0, *(len(block.names) for block in blocks)]).tolist()
+        self.starts: list[int] = starts[:-1]
+        self._empty = [0.0] * len(self.names)
+        self._writers = [_row_writer(b, s) for b, s in zip(blocks, self.starts, strict=True)]
+
+    @property
+    def width(self) -> int:
+        """Number of matrix columns."""
+        return len(self.names)
+
+    def columns(self, raw: Mapping[str, Values]) -> Matrix:
+        """Raw columns → float32 matrix of shape (rows, width)."""
+        return self.matrix(self.plan.columns(raw))
+
+    def matrix(self, features: Mapping[str, Values]) -> Matrix:
+        """Feature columns → float32 matrix of shape (rows, width)."""
+        rows = len(next(_codes(v) for v in features.values())) if features else 0
+        out = np.zeros((rows, self.width), dtype=np.float32)
+        for block, start in zip(self.blocks, self.starts, strict=True):
+            _write_columns(block, features[block.feature], out[:, start : start + len(block.names)])
+        return out
+
+    def row(self, raw: Mapping[str, Scalar]) -> Matrix:
+        """One row's raw values → float32 matrix of shape (1, width)."""
+        features = self.plan.row(raw)
+        out = self._empty.copy()
+        for write in self._writers:
+            write(features, out)
+        return np.array([out], dtype=np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain lists and dictionaries; `from_json` reads it back."""
+        kinds = {cls: name for name, cls in _KINDS.items()}
+        blocks = [{"kind": kinds[type(b)], **_fields(b)} for b in self.blocks]
+        return {**self.plan.to_json(), "blocks": blocks}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Encoder:
+        """The encoder that `to_json` wrote.
+
+        Raises:
+            BundleError: the document is not one.
+        """
+        try:
+            blocks = tuple(_block(dict(b)) for b in document["blocks"])
+            return cls(Plan.from_json(document), blocks)
+        except (KeyError, TypeError) as error:
+            raise BundleError(f"encoder.json is not an encoder ({error!r}); make it again with `dvc repro`") from error
+
+
+def _block(fields: dict[str, Any]) -> Block:
+    kind = _KINDS[fields.pop("kind")]
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    return kind(**given)
+
+
+def _fields(block: Block) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(block).items()}
+
+
+def _codes(values: Values) -> NDArray[Any]:
+    return values.codes if isinstance(values, Coded) else values
+
+
+def _write_columns(block: Block, values: Values, out: Matrix) -> None:
+    if isinstance(block, Number):
+        assert not isinstance(values, Coded)
+        out[:, 0] = values
+        return
+    assert isinstance(values, Coded)
+    if isinstance(block, TargetMean):
+        known = dict(zip(block.levels, block.rates, strict=True))
+        out[:, 0] = values.lookup([known.get(level, block.other) for level in values.levels], block.missing)
+        return
+    place = {level: i for i, level in enumerate(block.levels)}
+    rare, missing = len(block.levels), len(block.levels) + 1
+    where = np.array([*(place.get(level, rare) for level in values.levels), missing], dtype=np.intp)[values.codes]
+    out[np.arange(len(where)), where] = 1.0
+
+
+RowWriter = Callable[[Mapping[str, Scalar], list[float]], None]
+
+
+def _row_writer(block: Block, start: int) -> RowWriter:
+    """The row form of a block, with everything that can be looked up beforehand looked up."""
+    name = block.feature
+    if isinstance(block, Number):
+
+        def number(features: Mapping[str, Scalar], out: list[float]) -> None:
+            out[start] = features[name]  # type: ignore[assignment]
+
+        return number
+    if isinstance(block, TargetMean):
+        rates, other, missing = dict(zip(block.levels, block.rates, strict=True)), block.other, block.missing
+
+        def rate(features: Mapping[str, Scalar], out: list[float]) -> None:
+            level = features[name]
+            out[start] = missing if level is None else rates.get(level, other)  # type: ignore[arg-type]
+
+        return rate
+    place = {level: start + i for i, level in enumerate(block.levels)}
+    rare = start + len(block.levels)
+
+    def one_hot(features: Mapping[str, Scalar], out: list[float]) -> None:
+        level = features[name]
+        out[rare + 1 if level is None else place.get(level, rare)] = 1.0  # type: ignore[arg-type]
+
+    return one_hot

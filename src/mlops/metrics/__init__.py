@@ -1,0 +1,1 @@
+"""How good the scores are: metrics, their uncertainty, the curves and groups behind them. NumPy only."""

@@ -1,0 +1,205 @@
+"""Stage train: features → model.
+
+Writes models/model.joblib for notebooks and models/serving/ for service, batch and evaluate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pyarrow.parquet as pq
+from dvclive import Live  # type: ignore[attr-defined]
+from numpy.typing import NDArray
+from scmrepo.exceptions import SCMError
+from tqdm import tqdm
+
+from mlops import bundle, columns, stage
+from mlops.encode import Encoder
+from mlops.errors import TrainingError
+from mlops.features import Coded, Floats, Plan, Values
+from mlops.model import calibrate, describe, encoding, export, fit, kinds
+from mlops.model.pipeline import CalibratedModel, assemble, raw_scores
+from mlops.params import View
+
+FEATURES = Path("data/features")
+CURVES = Path("metrics/train")
+TIMINGS = Path("metrics/timings.json")
+MIN_POSITIVES = 10
+CURVE_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One side of the split: feature columns, outcomes (0 or 1) and whose rows they are."""
+
+    features: dict[str, Values]
+    y: NDArray[np.int8]
+    customers: Coded
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training made."""
+
+    encoder: Encoder
+    model: CalibratedModel
+    hyperparameters: dict[str, Any]
+    validation_p: Floats
+    seconds: float
+
+
+def read(path: Path, plan: Plan) -> Rows:
+    """One side's features as preprocess wrote them."""
+    table = pq.ParquetFile(path).read()
+    features = {f.name: columns.values(table.column(f.name), f.kind) for f in plan.features}
+    y = np.asarray(table.column("__y").to_numpy(), dtype=np.int8)
+    return Rows(features, y, columns.coded(table.column("__customer")))
+
+
+def check(train: Rows, validation: Rows) -> None:
+    """Refuse rows that no model can be fitted on.
+
+    Raises:
+        TrainingError: too few rows of a class on a side, or no feature that varies.
+    """
+    for name, rows in (("training", train), ("validation", validation)):
+        positives = int(rows.y.sum())
+        for what, count in (("churned", positives), ("stayed", len(rows.y) - positives)):
+            if count < MIN_POSITIVES:
+                raise TrainingError(
+                    f"data/features: {count} of {len(rows.y)} {name} rows {what}, at least {MIN_POSITIVES} are needed;"
+                    " bring more rows, or check the target with `mlops data show`"
+                )
+    if not any(_varies(v) for v in train.features.values()):
+        raise TrainingError(
+            "data/features: no feature takes two different values on training rows; see what is used with"
+            " `mlops data show` and edit data/schema.yaml"
+        )
+
+
+def _varies(values: Values) -> bool:
+    seen = values.codes if isinstance(values, Coded) else values
+    return len(seen) > 0 and not bool(np.all((seen == seen[0]) | ((seen != seen) & (seen[0] != seen[0]))))
+
+
+def fit_model(train: Rows, validation: Rows, plan: Plan, params: View, watch: fit.Watch) -> Fitted:
+    """Encoder, estimator, calibrator and threshold: the first two on training rows, the others on validation rows."""
+    kind, seed = params.get("model"), params.get("seed")
+    settings = params.get("train")
+    values, ignored = kinds.resolve(kind, params.hyperparameters)
+    if ignored:
+        print(f"params.yaml: model {kind} has no use for {', '.join(ignored)}; ignored", file=sys.stderr)
+    rules = encoding.LevelRules(params.get("features.one_hot_levels"), params.get("features.min_level_rows"))
+    folds = encoding.customer_folds(train.customers, seed)
+    encoder, x = encoding.fit(plan, train.features, train.y, folds, rules)
+    valid = fit.Side(encoder.matrix(validation.features), validation.y)
+    started = time.perf_counter()
+    estimator = fit.fit(
+        kind,
+        fit.Side(x, train.y),
+        valid,
+        fit.Settings(values, seed, settings.early_stopping_rounds, settings.class_weight),
+        watch,
+    )
+    seconds = time.perf_counter() - started
+    raw = raw_scores(estimator, valid.x)
+    calibrator = calibrate.fit(settings.calibration, kinds.score_of(kind), raw, valid.y)
+    p = calibrator.many(raw)
+    model = CalibratedModel(estimator, calibrator, _threshold(params, p, valid.y))
+    return Fitted(encoder, model, values, p, seconds)
+
+
+def _threshold(params: View, p: Floats, y: NDArray[np.int8]) -> float:
+    decision = params.get("decision")
+    if decision.threshold != "auto":
+        return float(decision.threshold)
+    return calibrate.best_threshold(p, y, decision.value_saved, decision.cost_contact)
+
+
+def work(params: View) -> None:
+    """Read data/features, fit, and put models/ in place of the previous one."""
+    plan = Plan.from_json(json.loads((FEATURES / "plan.json").read_bytes()))
+    train, validation = (read(FEATURES / f"{side}.parquet", plan) for side in ("train", "validation"))
+    check(train, validation)
+    fitted = _fit_in_public(train, validation, plan, params)
+    described = {
+        "signature": describe.signature(fitted.encoder, train.features),
+        "profile": describe.profile(train.features, fitted.validation_p),
+    }
+    kind = params.get("model")
+    files = export.files(kind, fitted.model.estimator, fitted.encoder, fitted.model.calibrator, described)
+    with stage.replaced("models/serving", "models/model.joblib") as (serving, pipeline):
+        bundle.save(serving, files, _facts(fitted, train, params))
+        joblib.dump(assemble(fitted.encoder, fitted.model), pipeline)
+    TIMINGS.write_bytes(bundle.to_json({"train_time_seconds": round(fitted.seconds, 3)}))
+    print(
+        f"{kind}: {len(train.y):,} training rows, {fitted.encoder.width} columns, threshold {fitted.model.threshold:g}"
+    )
+
+
+def _live() -> Live:
+    try:
+        return Live(str(CURVES), dvcyaml=None, save_dvc_exp=False, monitor_system=False)
+    except SCMError as error:
+        raise TrainingError(f"Git: {error}; commit once (`git add -A && git commit`), then `dvc repro`") from error
+
+
+def _fit_in_public(train: Rows, validation: Rows, plan: Plan, params: View) -> Fitted:
+    """Fit with the curve written while it trains (DVCLive) and a progress bar in a terminal."""
+    steps = kinds.resolve(params.get("model"), params.hyperparameters)[0].get("n_estimators")
+    stride = max((steps or 0) // CURVE_POINTS, 1)
+    with (
+        _live() as live,
+        tqdm(total=steps, desc="train", unit="tree", disable=None, leave=False) as bar,
+    ):
+        written = -stride
+
+        def watch(step: int, values: Mapping[str, float]) -> None:
+            nonlocal written
+            bar.set_postfix({n.split("/")[0]: f"{v:.4f}" for n, v in values.items()}, refresh=False)
+            bar.update(step - bar.n)
+            if step - written < stride:
+                # Each write of DVCLive reads its files again: a thousand of them would cost more than the training.
+                return
+            written = live.step = step
+            for name, value in values.items():
+                live.log_metric(name, round(value, 6))
+            live.sync()
+
+        return fit_model(train, validation, plan, params, watch)
+
+
+def _facts(fitted: Fitted, train: Rows, params: View) -> dict[str, Any]:
+    """What the manifest says besides digests. No time, commit, path or host: the same inputs give the same bytes."""
+    return {
+        "name": "churn",
+        "model": params.get("model"),
+        "score": fitted.model.calibrator.score,
+        "threshold": fitted.model.threshold,
+        "decision": params.get("decision").model_dump(),
+        "seed": params.get("seed"),
+        "hyperparameters": fitted.hyperparameters,
+        "trained_on": {
+            "rows": len(train.y),
+            "churned": int(train.y.sum()),
+            "sha256": hashlib.sha256((FEATURES / "train.parquet").read_bytes()).hexdigest(),
+        },
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of the stage; returns the exit code."""
+    return stage.run("train", work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
