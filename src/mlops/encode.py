@@ -5,7 +5,7 @@ here with NumPy alone: this module is what the service loads.
 
 Numbers pass through (float32, NaN where missing). A category of few levels becomes one column per level; one of many
 levels becomes its churn rate on training rows, shrunk towards the mean where a level is rare. Levels that training did
-not see count as rare ones.
+not see count as rare, or get the mean.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class OneHot:
 
 @dataclass(frozen=True)
 class TargetMean:
-    """One column: the shrunk churn rate of the level on training rows; `other` for rare and unseen levels."""
+    """One column: the shrunk churn rate of the level on training rows; `other` for levels that were not seen."""
 
     feature: str
     levels: tuple[str, ...]

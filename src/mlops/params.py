@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mlops.errors import ParamsError, nearest, one_line
+from mlops.schema import UniqueKeyLoader
 
 PATH = Path("params.yaml")
 
@@ -199,7 +200,7 @@ def view(stage: str, path: Path = PATH) -> View:
     return View(load(path), VIEWS[stage])
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(UniqueKeyLoader):
     """Reads `2026-04-01` as the text it is, and `1e-3` as the number it is (YAML 1.1 reads it as text)."""
 
 

@@ -129,7 +129,20 @@ def load(path: Path = PATH) -> Schema:
     return parse(document, path)
 
 
-class _Loader(yaml.SafeLoader):
+class UniqueKeyLoader(yaml.SafeLoader):
+    """YAML whose mappings name each key once: of two, YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping; an error that names the key and its line when a key stands there twice."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} stands there twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+class _Loader(UniqueKeyLoader):
     """Reads `No`, `01` and dates as the words they are: only null is not a word here."""
 
 
@@ -170,13 +183,16 @@ def _column(name: str, spec: Any, path: Path) -> Column:
     if kind == "target" and (spec.get("positive") is None or spec.get("negative") is None):
         raise SchemaError(f"{where}: a target needs positive: and negative:, the two values it takes")
     levels = spec.get("levels")
+    low, high = _number(spec, "min", where), _number(spec, "max", where)
+    if low is not None and high is not None and low > high:
+        raise SchemaError(f"{where}: min {low:g} is above max {high:g}; no value could keep both")
     return Column(
         name=name,
         kind=kind,
         missing=_words(spec.get("missing") or (), f"{where}: missing"),
         format=_optional(spec, "format", str, where),
-        min=_number(spec, "min", where),
-        max=_number(spec, "max", where),
+        min=low,
+        max=high,
         levels=None if levels is None else _words(levels, f"{where}: levels"),
         required=bool(_flag(spec, "required", where)),
         positive=None if spec.get("positive") is None else str(spec["positive"]),

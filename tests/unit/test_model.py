@@ -219,8 +219,26 @@ def test_rare_and_many_levels(fitted: dict[str, Fitted], plan: Plan) -> None:
     coded = train.features["region"]
     assert isinstance(coded, features.Coded)
     counts = np.bincount(coded.codes, minlength=len(coded.levels))
-    assert set(region.levels) == {lv for lv, n in zip(coded.levels, counts, strict=True) if n >= 10}
+    assert set(region.levels) == {lv for lv, n in zip(coded.levels, counts, strict=True) if n}
     assert all(0 < rate < 1 for rate in region.rates)
+
+
+def test_many_rare_levels_with_a_real_effect_are_not_thrown_away() -> None:
+    """748 levels, four rows each: shrunk rates find most of what there is to find."""
+    rng = np.random.default_rng(1)
+    effect = rng.normal(-1.0, 1.5, 748)
+    codes = rng.integers(0, 748, 3000).astype(np.int32)
+    y = (rng.random(3000) < 1 / (1 + np.exp(-effect[codes]))).astype(np.int8)
+    column = features.Coded(codes, tuple(f"z{i}" for i in range(748)))
+    plan = Plan((features.Input("z", "category"),), (features.Feature("z", "value", ("z",), "category"),))
+    folds = rng.integers(0, 5, 3000)
+    encoder, matrix = encoding.fit(plan, {"z": column}, y, folds, encoding.LevelRules(12, 10))
+    fresh = rng.integers(0, 748, 3000).astype(np.int32)
+    fresh_y = (rng.random(3000) < 1 / (1 + np.exp(-effect[fresh]))).astype(np.int8)
+    on_new = encoder.matrix({"z": features.Coded(fresh, column.levels)})[:, 0]
+    best = features_auc(fresh_y, effect[fresh])
+    assert features_auc(fresh_y, on_new) > best - 0.09
+    assert features_auc(y, matrix[:, 0]) == pytest.approx(features_auc(fresh_y, on_new), abs=0.05)
 
 
 def test_training_rows_do_not_see_their_own_labels() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ features = st.builds(
     levels=st.none() | words.filter(bool),
     required=st.booleans(),
     why=st.none() | names,
-)
+).filter(lambda c: c.min is None or c.max is None or c.min <= c.max)
 
 
 @given(st.lists(features, max_size=5, unique_by=lambda c: c.name), names, names)
@@ -77,6 +78,7 @@ A = {"kind": "number"}
         ({"__a": {"kind": "number"}, "t": TARGET}, {}, "__a: names that start with __ are reserved"),
         ({"t": {"kind": "target", "positive": "1"}}, {}, "t: a target needs positive: and negative:"),
         ({"t": TARGET, "u": TARGET}, {}, "t, u are all kind: target"),
+        ({"a": {"kind": "number", "min": 3, "max": 1}, "t": TARGET}, {}, "a: min 3 is above max 1"),
         ({"t": TARGET}, {"r": {"ratio": ["a", "t"]}}, "derived r: no column 'a'"),
         ({"t": TARGET, "a": A}, {"r": {"ratio": ["a", "t"]}}, "ratio takes number or boolean columns, t is a target"),
         ({"t": TARGET, "a": A}, {"r": {"rato": ["a", "a"]}}, "rato is none of .*; did you mean ratio?"),
@@ -94,3 +96,10 @@ def test_what_cannot_be_is_said(columns: dict[str, Any], derived: dict[str, Any]
 def test_unknown_top_level_key_is_named() -> None:
     with pytest.raises(SchemaError, match=r"colums is not a known key; did you mean columns\?"):
         schema.parse({"columns": {"t": TARGET}, "colums": {}})
+
+
+def test_a_column_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "schema.yaml"
+    path.write_text("columns:\n  a: {kind: number}\n  a: {kind: text}\n  t: {kind: target, positive: 1, negative: 0}\n")
+    with pytest.raises(SchemaError, match=r"a stands there twice\s+in .*, line 3"):
+        schema.load(path)

@@ -118,3 +118,25 @@ def test_only_the_past_is_learnt_and_only_the_present_tested() -> None:
 def test_dates_are_written_as_people_write_them() -> None:
     assert split.iso(19723.0) == "2024-01-01"
     assert split.iso(19723.5) == "2024-01-01T12:00:00"
+
+
+def test_rows_alike_by_chance_are_told_apart_and_copies_are_not() -> None:
+    rng = np.random.default_rng(0)
+    combinations = rng.integers(0, 2**63, 6, dtype=np.uint64)
+    group = rng.integers(0, 6, 3000)
+    hashes = np.append(combinations[group], rng.integers(0, 2**63, 4, dtype=np.uint64).repeat(3))
+    y = np.append(rng.integers(0, 2, 3000), np.zeros(12)).astype(np.int8)
+    told = split.apart(hashes, y)
+    assert len(np.unique(told[:3000])) == 3000
+    assert np.array_equal(told[3000:], hashes[3000:])
+    side = split.sides(split.draws(None, told, 0), 0.2, 0.2)
+    assert np.bincount(side) / len(side) == pytest.approx([0.6, 0.2, 0.2], abs=0.03)
+
+    order = rng.permutation(len(hashes))
+    shuffled = split.apart(hashes[order], y[order])
+    assert sorted(zip(hashes[order].tolist(), y[order].tolist(), shuffled.tolist(), strict=True)) == sorted(
+        zip(hashes.tolist(), y.tolist(), told.tolist(), strict=True)
+    )
+    assert set(told[:2000].tolist()) <= set(
+        split.apart(np.append(hashes, hashes[:500]), np.append(y, y[:500])).tolist()
+    )

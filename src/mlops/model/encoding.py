@@ -23,7 +23,7 @@ LEAST_WEIGHT, MOST_WEIGHT = 1.0, 10_000.0
 
 @dataclass(frozen=True)
 class LevelRules:
-    """When a level counts: more than `one_hot_levels` of them are encoded by rate; those under `min_rows` are rare."""
+    """More than `one_hot_levels` levels are encoded by rate; of fewer, those under `min_rows` share a column."""
 
     one_hot_levels: int
     min_rows: int
@@ -52,12 +52,14 @@ def fit(
             blocks.append(Number(f.name))
             continue
         counts = np.bincount(column.codes[column.codes >= 0], minlength=len(column.levels))
-        frequent = sorted(level for level, n in zip(column.levels, counts, strict=True) if n >= rules.min_rows)
-        if np.count_nonzero(counts) <= rules.one_hot_levels:
-            blocks.append(OneHot(f.name, tuple(frequent)))
-        else:
-            out_of_fold[len(blocks)] = _cross_fitted(column, frequent, y, folds)
-            blocks.append(_target_mean(f.name, column, frequent, y))
+        few = np.count_nonzero(counts) <= rules.one_hot_levels
+        least = rules.min_rows if few else 1
+        levels = sorted(level for level, n in zip(column.levels, counts, strict=True) if n >= least)
+        if few:
+            blocks.append(OneHot(f.name, tuple(levels)))
+        else:  # rare levels keep a rate of their own: it is shrunk by how few rows they have
+            out_of_fold[len(blocks)] = _cross_fitted(column, levels, y, folds)
+            blocks.append(_target_mean(f.name, column, levels, y))
     encoder = Encoder(plan, tuple(blocks))
     matrix = encoder.matrix(features)
     for block, rates in out_of_fold.items():
@@ -72,11 +74,11 @@ def customer_folds(customers: Coded, seed: int) -> NDArray[np.intp]:
     return np.asarray(drawn[order][customers.codes], dtype=np.intp)
 
 
-def _levels(column: Coded, frequent: list[str]) -> NDArray[np.intp]:
-    """Row → index of its level; the rare ones share the next index, missing has the one after."""
-    place = {level: i for i, level in enumerate(frequent)}
-    rare = len(frequent)
-    table = [*(place.get(level, rare) for level in column.levels), rare + 1]
+def _levels(column: Coded, seen: list[str]) -> NDArray[np.intp]:
+    """Row → index of its level; unseen ones have the next index, missing the one after."""
+    place = {level: i for i, level in enumerate(seen)}
+    unseen = len(seen)
+    table = [*(place.get(level, unseen) for level in column.levels), unseen + 1]
     return np.array(table, dtype=np.intp)[column.codes]
 
 
@@ -100,21 +102,19 @@ def _rates(rows: NDArray[np.intp], y: NDArray[np.int8], levels: int) -> NDArray[
     return np.asarray(np.round((churned + weight * mean) / (count + weight), 9))
 
 
-def _target_mean(name: str, column: Coded, frequent: list[str], y: NDArray[np.int8]) -> TargetMean:
-    *rates, other, missing = _rates(_levels(column, frequent), y, len(frequent) + 2).tolist()
-    return TargetMean(name, tuple(frequent), tuple(rates), other, missing)
+def _target_mean(name: str, column: Coded, seen: list[str], y: NDArray[np.int8]) -> TargetMean:
+    *rates, other, missing = _rates(_levels(column, seen), y, len(seen) + 2).tolist()
+    return TargetMean(name, tuple(seen), tuple(rates), other, missing)
 
 
-def _cross_fitted(
-    column: Coded, frequent: list[str], y: NDArray[np.int8], folds: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    rows = _levels(column, frequent)
+def _cross_fitted(column: Coded, seen: list[str], y: NDArray[np.int8], folds: NDArray[np.intp]) -> NDArray[np.float64]:
+    rows = _levels(column, seen)
     rates = np.empty(len(rows))
     for fold in range(FOLDS):
         inside = folds == fold
         others = ~inside
         if inside.any() and others.any():
-            rates[inside] = _rates(rows[others], y[others], len(frequent) + 2)[rows[inside]]
+            rates[inside] = _rates(rows[others], y[others], len(seen) + 2)[rows[inside]]
         elif inside.any():  # a single customer: nothing else to learn its rate from
             rates[inside] = float(np.mean(y))
     return rates

@@ -72,8 +72,8 @@ def identify(table: pa.Table, schema: Schema, tested: NDArray[np.bool_] | None, 
     by_features = _hashes(table, [(c.name, c.kind) for c in schema.features])
     roles = [(c.name, {"id": "category"}.get(c.kind, c.kind)) for c in schema.of_kind("id") + schema.of_kind("time")]
     hashes = split.mixed(by_features + _hashes(table, roles))
-    drawn = split.draws(ids, by_features, settings.split_seed)
     y = labels(table.column(schema.target.name), schema)
+    drawn = split.draws(ids, by_features if ids is not None else split.apart(by_features, y), settings.split_seed)
     days = None if time is None else columns.floats(pc.cast(time, pa.int64())) / columns.SECONDS_A_DAY
     if tested is None:
         at = _cutoff(days, y, settings.cutoff)

@@ -28,6 +28,7 @@ UNUSED = {
 }
 """Why a row is on no side."""
 TESTED_SHARE = 0.25  # of the rows lie at or after an automatic cutoff, as nearly as the times allow
+COPIES, MOST_COPIES = 0.01, 20  # more rows alike than this share, and than this many, are no copies of one row
 
 Hashes = NDArray[np.uint64]
 Sides = NDArray[np.int8]
@@ -73,6 +74,28 @@ def mixed(bits: Hashes) -> Hashes:
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))
+
+
+def apart(hashes: Hashes, y: NDArray[np.int8]) -> Hashes:
+    """Row hashes in which rows alike by chance are told apart.
+
+    Rows without id that are alike are taken for copies and share a side. Where more than 1 % of all rows are alike (a
+    table of few categories), they are many customers: each gets a hash of its own, by its number among those of its
+    outcome, so that neither the order of rows nor added rows move it.
+    """
+    _, group, count = np.unique(hashes, return_inverse=True, return_counts=True)
+    many = count[group] > max(COPIES * len(hashes), MOST_COPIES)
+    if not many.any():
+        return hashes
+    outcome = group[many] * 3 + (y[many] + 1)
+    order = np.argsort(outcome, kind="stable")
+    starts = np.append(True, np.diff(outcome[order]) != 0)
+    first = np.maximum.accumulate(np.where(starts, np.arange(len(order)), 0))
+    number = np.empty(len(order), dtype=np.uint64)
+    number[order] = np.arange(len(order)) - first
+    told = hashes.copy()
+    told[many] = mixed(hashes[many] + number * np.uint64(3) + (y[many] + 2).astype(np.uint64))
+    return told
 
 
 def draws(ids: Coded | None, row_hashes: Hashes, seed: int) -> Floats:

@@ -15,8 +15,9 @@ from mlops.schema import Column
 from mlops.table.typed import chained, texts
 from mlops.table.values import encoded, present
 
-IDENTIFIER = re.compile(r"(customer|user|client|account|subscriber|member|person|row|record)(id|no|nr|num|number|key)")
-ID_WORDS = {"id", "ids", "uuid", "guid", "rownames", "rownumber", "index", "idx", "msisdn", "unnamed"}
+PERSON = re.compile(r"customer|user|client|account|subscriber|member|person|kunde|phone|telefon|msisdn|email|policy")
+IDENTIFIER = re.compile(rf"({PERSON.pattern}|row|record|contract)n?(id|no|nr|num|number|nummer|key)")
+ID_WORDS = {"id", "ids", "uuid", "guid", "rownames", "rownumber", "index", "idx", "msisdn", "unnamed", "phone"}
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,14 @@ def named_like_id(name: str) -> bool:
     return bool(ID_WORDS.intersection(words)) or IDENTIFIER.fullmatch("".join(words)) is not None
 
 
+def names_somebody(name: str) -> bool:
+    """Whether an identifier's name says that it is the customer's, or does not say whose: customer_id, msisdn, id."""
+    words = re.findall(r"[^\W_]+", re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name).casefold())
+    return len(words) == 1 or PERSON.search("".join(words)) is not None
+
+
 def is_counter(parts: Sequence[pa.ChunkedArray]) -> bool:
-    """Whether a column counts its rows, 0, 1, 2, … or 1, 2, 3, …, in each file or through all of them."""
+    """Whether a column counts its rows, one by one from anywhere, in each file or through all of them."""
     return all(_counts(part) for part in parts) or _counts(chained(parts))
 
 
@@ -89,7 +96,7 @@ def _counts(part: pa.ChunkedArray) -> bool:
         values = np.asarray(pc.cast(part, pa.int64(), safe=True).combine_chunks())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError, ValueError):
         return False
-    if part.null_count or len(values) < 3 or values[0] not in (0, 1):
+    if part.null_count or len(values) < 3:
         return False
     return bool((np.diff(values) == 1).all())
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from mlops.errors import TableError, nearest
 from mlops.schema import Column, Schema
 from mlops.table import dates, numbers, spellings
-from mlops.table.distinct import Distinct, distinct, duplicates, is_counter, named_like_id
+from mlops.table.distinct import Distinct, distinct, duplicates, is_counter, named_like_id, names_somebody
 from mlops.table.names import find, match
 from mlops.table.read import Sheet
 from mlops.table.target import decide
@@ -126,8 +126,8 @@ def _column(seen: Distinct, parts: Parts, wishes: Wishes, decimal: str) -> tuple
     for guess in (_boolean, _number, _date):
         column, notes = guess(seen, decimal)
         if column is not None:
-            if column.kind == "number" and _is_identifier_number(seen, parts):
-                return Column(name, "ignore", why=WHY_ID), []
+            if column.kind == "number":
+                return _numbered(seen, parts, column, notes)
             return column, notes
     return _words(seen, parts)
 
@@ -198,13 +198,29 @@ def _dated(name: str) -> bool:
     return any(word in name.casefold() for word in ("date", "day", "time", "month"))
 
 
-def _is_identifier_number(seen: Distinct, parts: Parts) -> bool:
-    """Whole numbers that count the rows, or, under an identifier's name, are as many as identifiers are."""
+def _numbered(seen: Distinct, parts: Parts, column: Column, notes: list[str]) -> tuple[Column, list[str]]:
+    """A column of numbers: amounts, a count of the rows, or numbers that are names."""
     if is_counter(parts):
-        return True
-    whole = pc.all(pc.match_substring_regex(seen.words, r"^\d+(\.0)?$")).as_py()
+        return Column(seen.name, "ignore", why=WHY_ID), []
+    if not pc.all(pc.match_substring_regex(seen.words, r"^\d+(\.0)?$")).as_py():
+        return column, notes
     unique = len(seen.words) == seen.rows
-    return bool(whole and named_like_id(seen.name) and (unique or len(seen.words) > MANY_LEVELS))
+    if named_like_id(seen.name) and (unique or len(seen.words) > MANY_LEVELS):
+        return _identifier(seen, unique)
+    if unique and seen.rows >= FEW_ROWS:
+        notes = [*notes, f"{seen.name}: whole numbers, all different; if they name the customer, use --id or --drop"]
+    return column, notes
+
+
+def _identifier(seen: Distinct, unique: bool) -> tuple[Column, list[str]]:
+    """A column named like an identifier: left out, unless it repeats and names no customer (a store, a dealer)."""
+    if unique:
+        return Column(seen.name, "ignore", why=WHY_ID), []
+    many = f"{seen.name}: {len(seen.words):,} identifiers on {seen.rows:,} rows"
+    if names_somebody(seen.name):
+        note = f"{many}; left out. If it says whose row it is, use --id; if it is a group, set kind: category"
+        return Column(seen.name, "ignore", why=WHY_ID), [note]
+    return Column(seen.name, "category"), [f"{many}, taken as a category; if it says whose row it is, use --id"]
 
 
 def _words(seen: Distinct, parts: Parts) -> tuple[Column, list[str]]:
@@ -216,8 +232,11 @@ def _words(seen: Distinct, parts: Parts) -> tuple[Column, list[str]]:
         return Column(seen.name, "text"), []
     enough = seen.rows >= FEW_ROWS or named_like_id(seen.name)
     single = float(seen.counts[spaces == 1].sum()) / seen.rows
-    if enough and single > 0.9 and (share > 0.9 or (named_like_id(seen.name) and len(seen.words) > MANY_LEVELS)):
-        return Column(seen.name, "ignore", why=WHY_ID), []
+    if enough and single > 0.9:
+        if share > 0.9:
+            return Column(seen.name, "ignore", why=WHY_ID), []
+        if named_like_id(seen.name) and len(seen.words) > MANY_LEVELS:
+            return _identifier(seen, unique=False)
     column = Column(seen.name, "category")
     return column, _spelling_notes(column, parts)
 

@@ -22,6 +22,7 @@ from mlops.table.values import unreadable
 
 LEVELS = 4
 WIDTH = 24
+NAME, HOLDS, NOTE = 32, 48, 28  # most characters of a name and of what a column holds, fewest of a note
 UNFOLDED = 140  # characters of a line that no terminal folds
 MANY_LEVELS = 100
 MOSTLY = 0.5
@@ -101,11 +102,18 @@ def summarise(table: pa.Table, found: Schema, split: int, warnings: Sequence[str
         target=target.name,
         positive=str(target.positive),
         negative=str(target.negative),
-        labelled=split - unlabelled,
+        labelled=split - unlabelled - _neither(values, target),
         positives=positives,
         columns=columns,
         warnings=(*warnings, *more),
     )
+
+
+def _neither(target: pa.ChunkedArray, column: Column) -> int:
+    """How many values of a target are neither of its two."""
+    both = pa.array([column.positive, column.negative], pa.string())
+    known = pc.is_in(pc.cast(target, pa.string()), value_set=both)
+    return int(len(target) - target.null_count - (pc.sum(known).as_py() or 0))
 
 
 def _described(column: Column, table: pa.Table) -> Described:
@@ -115,9 +123,10 @@ def _described(column: Column, table: pa.Table) -> Described:
     if pa.types.is_dictionary(values.type):
         values = pc.cast(values, values.type.value_type)
     notes = []
-    bad = unreadable(values, column)
+    bad = _neither(values, column) if column.kind == "target" else unreadable(values, column)
     if bad:
-        notes.append(f"{bad:,} values do not read as {column.kind}; those rows will be quarantined")
+        what = "are neither" if column.kind == "target" else f"do not read as {column.kind}"
+        notes.append(f"{bad:,} values {what}; those rows will be quarantined")
     if column.missing:
         notes.append(f"missing: {', '.join(column.missing)}")
     if column.format:
@@ -174,19 +183,28 @@ def console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=UNFOLDED, soft_wrap=True)
 
 
+def _least(name: str, summary: Summary) -> int:
+    """How narrow a column of the printed table may become."""
+    if name == "column":
+        return min(max(len(c.name) for c in summary.columns), NAME)
+    if name == "note":
+        return min(max(len(c.note) for c in summary.columns), NOTE)
+    return HOLDS // 3 if name == "holds" else 8
+
+
 def render(summary: Summary, console: Console) -> None:
     """Print the summary for people, and where to correct it."""
     table = Table(title_justify="left", box=None, header_style="bold", pad_edge=False)
     for name, right in (("column", 0), ("kind", 0), ("missing", 1), ("distinct", 1), ("holds", 0), ("note", 0)):
-        # Names are never broken; what a column holds gives way first.
-        widest = max(len(c.name) for c in summary.columns) if name == "column" else None
+        # What a column holds gives way first, then the note folds; a very long name is cut, the rest never is.
         overflow: Literal["fold", "ellipsis"] = "fold" if name == "note" else "ellipsis"
         table.add_column(
             name,
             justify="right" if right else "left",
             overflow=overflow,
             no_wrap=name != "note",
-            min_width=widest and min(widest, WIDTH),
+            min_width=_least(name, summary),
+            max_width={"column": NAME, "holds": HOLDS}.get(name),
         )
     for c in summary.columns:
         counts = ["–" if n is None else f"{n:,}" for n in (c.missing, c.distinct)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pyarrow as pa
 
 from mlops.errors import TableError, nearest
@@ -27,13 +29,14 @@ POSITIVE = frozenset(
         "exit",
     }
     | {"attrited", "attrition", "lost", "cancelled", "canceled", "terminated", "unsubscribed", "inactive"}
-    | {"attritedcustomer", "lostcustomer", "churnedcustomer"}
+    | {"attritedcustomer", "lostcustomer", "churnedcustomer", "closed", "gone", "quit", "deserted"}
+    | {"ja", "oui", "si", "sí", "sim", "tak", "gekündigt", "résilié", "baja"}
 )
 NEGATIVE = frozenset(
     {"false", "no", "n", "f", "0", "-1", "notchurn", "notchurned", "nochurn", "nonchurn", "nonchurner", "nonchurned"}
     | {"loyal", "stay", "stayed", "stayer", "staying", "retained", "retain", "existing", "active", "current", "kept"}
     | {"remained", "renewed", "subscribed", "existingcustomer", "activecustomer", "currentcustomer", "loyalcustomer"}
-    | {"retainedcustomer"}
+    | {"retainedcustomer", "open", "nein", "non", "não", "nao", "nie", "nichtgekündigt", "aktiv", "actif", "activo"}
 )
 LISTED = 5
 
@@ -89,6 +92,5 @@ def _known(name: str, spellings: dict[str, str]) -> str:
         for positive, negative in (list(reduced), list(reduced)[::-1]):
             if positive in POSITIVE and negative in NEGATIVE:
                 return reduced[positive]
-    first, second = sorted(spellings.values())
-    shown = second if " " not in second and not set("<>|&;$*?!'\"") & set(second) else f"'{second}'"
-    raise TableError(f"{name} takes {first!r} and {second!r}: say which one means churn with --positive {shown}")
+    first, second = (shlex.quote(word) for word in sorted(spellings.values()))
+    raise TableError(f"{name} takes two values: say which one means churn, --positive {first} or --positive {second}")
