@@ -33,10 +33,10 @@ $(VENV)/.installed-test: tests/requirements.txt $(VENV)/.installed
 	@touch $@
 
 test: setup-test  ## all tests
-	pytest
+	pytest -n auto --dist loadfile
 
 test-fast: setup-test  ## tests without whole pipelines
-	pytest -m "not slow"
+	pytest -n auto --dist loadfile -m "not slow"
 
 check: setup-test  ## style, types, locks
 	ruff check $(CODE)

@@ -31,6 +31,7 @@ from mlops.features import Floats, Scalar, Values
 FORMAT = 1
 MANIFEST = "manifest.json"
 NEEDED = ("model.onnx", "encoder.json", "calibrator.json", "signature.json", "profile.json")
+SCORES = ("log_odds", "probability")
 SMALLEST = 1e-7
 """Probabilities of forests are cut to [SMALLEST, 1 − SMALLEST] before their log-odds are taken."""
 
@@ -75,6 +76,23 @@ class Bundle:
         self.profile: dict[str, Any] = json.loads(files["profile.json"])
         self.threshold: float = float(manifest["threshold"])
         self._session = _session(files["model.onnx"])
+        self._check()
+
+    def _check(self) -> None:
+        """Parts that were put together wrongly must not serve: their digests would be right all the same."""
+        wrong = None
+        if not 0 <= self.threshold <= 1:
+            wrong = f"threshold {self.threshold} is no probability"
+        elif self._session.get_inputs()[0].shape[1] != self.encoder.width:
+            wrong = f"the encoder makes {self.encoder.width} columns, the model reads another number"
+        elif [i["name"] for i in self.signature["inputs"]] != [i.name for i in self.encoder.plan.inputs]:
+            wrong = "signature and encoder name other columns"
+        elif self.calibrator.score not in SCORES or not math.isfinite(
+            self.calibrator.slope + self.calibrator.intercept
+        ):
+            wrong = "the calibrator is none"
+        if wrong:
+            raise BundleError(f"{wrong}; make the model again with `dvc repro`")
 
     def raw_scores(self, matrix: Matrix) -> Floats:
         """Raw scores of encoded rows, shape (rows,): log-odds, or probabilities for forests."""
@@ -128,11 +146,15 @@ def _manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise BundleError(f"{path} is missing; make the model with `dvc repro`, or fetch it with `dvc pull`") from None
-    except ValueError as error:
-        raise BundleError(f"{path} is not valid JSON ({error}); `dvc checkout {folder}` brings it back") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or "files" not in manifest:
+    except (ValueError, OSError) as error:
+        raise BundleError(f"{path} cannot be read ({error}); `dvc checkout --force {folder}` brings it back") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not _named_digests(manifest.get("files")):
         raise BundleError(f"{path}: this version reads format {FORMAT}; make the model again with `dvc repro`")
     return manifest
+
+
+def _named_digests(files: object) -> bool:
+    return isinstance(files, dict) and all(isinstance(v, str) and Path(k).name == k for k, v in files.items())
 
 
 def _checked(path: Path, digest: str) -> bytes:
@@ -140,6 +162,8 @@ def _checked(path: Path, digest: str) -> bytes:
         content = path.read_bytes()
     except FileNotFoundError:
         raise BundleError(f"{path} is missing; `dvc checkout {path.parent}` brings it back") from None
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error}); `dvc checkout --force {path.parent}`") from error
     found = hashlib.sha256(content).hexdigest()
     if found != digest:
         raise BundleError(

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from mlops.errors import DataError
 from mlops.features import Coded, Floats, Input, Values
 
 SECONDS_A_DAY = 86400.0
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """A table that an earlier stage wrote.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    try:
+        return pq.ParquetFile(path).read()
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; `dvc repro` writes it, `dvc checkout` brings it back") from None
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path} is damaged ({error}); `dvc checkout --force {path.parent}` brings it back") from error
 
 
 def values(column: pa.ChunkedArray, kind: str) -> Values:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops.errors import BundleError
-from mlops.features import Coded, Plan, Scalar, Values
+from mlops.errors import BundleError, DataError
+from mlops.features import FLOAT32_MAX, OPS, Coded, Plan, Scalar, Values
 
 Matrix = NDArray[np.float32]
 
@@ -96,20 +96,34 @@ class Encoder:
         return self.matrix(self.plan.columns(raw))
 
     def matrix(self, features: Mapping[str, Values]) -> Matrix:
-        """Feature columns → float32 matrix of shape (rows, width)."""
+        """Feature columns → float32 matrix of shape (rows, width).
+
+        Raises:
+            DataError: a number is too large for float32.
+        """
         rows = len(next(_codes(v) for v in features.values())) if features else 0
         out = np.zeros((rows, self.width), dtype=np.float32)
         for block, start in zip(self.blocks, self.starts, strict=True):
             _write_columns(block, features[block.feature], out[:, start : start + len(block.names)])
-        return out
+        return self._checked(out)
 
     def row(self, raw: Mapping[str, Scalar]) -> Matrix:
-        """One row's raw values → float32 matrix of shape (1, width)."""
+        """One row's raw values → float32 matrix of shape (1, width); raises as `matrix` does."""
         features = self.plan.row(raw)
         out = self._empty.copy()
         for write in self._writers:
             write(features, out)
-        return np.array([out], dtype=np.float32)
+        with np.errstate(over="ignore"):
+            return self._checked(np.array([out], dtype=np.float32))
+
+    def _checked(self, matrix: Matrix) -> Matrix:
+        """Refuse numbers that float32 cannot hold: as infinity they would score as something else in every library."""
+        if np.isinf(matrix).any():
+            column = self.names[int(np.argmax(np.isinf(matrix).any(axis=0)))]
+            raise DataError(
+                f"{column}: a value is beyond ±{FLOAT32_MAX:.3g}, the largest that the model reads; correct it"
+            )
+        return matrix
 
     def to_json(self) -> dict[str, Any]:
         """As plain lists and dictionaries; `from_json` reads it back."""
@@ -126,8 +140,13 @@ class Encoder:
         """
         try:
             blocks = tuple(_block(dict(b)) for b in document["blocks"])
-            return cls(Plan.from_json(document), blocks)
-        except (KeyError, TypeError) as error:
+            plan = Plan.from_json(document)
+            known = {i.name for i in plan.inputs}
+            made = {f.name for f in plan.features if f.op in OPS and known.issuperset(f.inputs)}
+            if {f.name for f in plan.features} != made or {b.feature for b in blocks} != made:
+                raise ValueError("blocks, features and inputs do not belong together")
+            return cls(plan, blocks)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"encoder.json is not an encoder ({error!r}); make it again with `dvc repro`") from error
 
 
@@ -148,7 +167,8 @@ def _codes(values: Values) -> NDArray[Any]:
 def _write_columns(block: Block, values: Values, out: Matrix) -> None:
     if isinstance(block, Number):
         assert not isinstance(values, Coded)
-        out[:, 0] = values
+        with np.errstate(over="ignore"):
+            out[:, 0] = values
         return
     assert isinstance(values, Coded)
     if isinstance(block, TargetMean):

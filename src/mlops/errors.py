@@ -66,7 +66,8 @@ def one_line(text: object) -> str:
 def guarded(work: Callable[[], int | None]) -> int:
     """Run `work`; an expected error becomes one line on stderr and exit code 1.
 
-    `MLOPS_TRACEBACK=1` shows where it was raised. Unexpected errors keep their traceback.
+    So does what the operating system refuses (a full disk, a missing permission). `MLOPS_TRACEBACK=1` shows where it
+    was raised. Unexpected errors keep their traceback.
     """
     try:
         return work() or 0
@@ -76,9 +77,18 @@ def guarded(work: Callable[[], int | None]) -> int:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("error: interrupted; nothing was replaced", file=sys.stderr)
+        print("error: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of a pipe (`| head`) left: not an error of ours, and Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        # Whoever read our output left (`| head`). What was asked for was not done to its end: that is no success, or a
+        # stage would be filed as done. Python must not complain about the pipe again at exit.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
+        return 1
+    except OSError as error:
+        if os.environ.get("MLOPS_TRACEBACK") == "1":
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}; put that right and run the same again", file=sys.stderr)
+        return 1

@@ -63,7 +63,7 @@ def work(params: View) -> None:
     model = bundle.load(MODEL)
     money = params.get("decision.value_saved"), params.get("decision.cost_contact")
     decision = Decision(model.threshold, *money)
-    table = pq.ParquetFile(TEST).read()
+    table = columns.read_parquet(TEST)
     y = outcomes(table)
     features, p = score(model, table)
     groups = slices.choose(features, settings.slices)

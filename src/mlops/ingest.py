@@ -42,10 +42,10 @@ def work(params: View) -> None:
     """Read the source that params.yaml names and write data/raw/."""
     data: Data = params.get("data")
     with stage.replaced(RAW) as (folder,):
-        if data.source == "simulator" or data.table is None:
-            write_simulated(folder, data)
-        else:
+        if data.table is not None and data.source == "table":
             write_table(folder, data.table, schemas.load())
+        else:
+            write_simulated(folder, data)
 
 
 def write_simulated(folder: Path, data: Data) -> None:

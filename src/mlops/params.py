@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mlops.errors import ParamsError, nearest, one_line
 from mlops.schema import UniqueKeyLoader
@@ -18,12 +18,12 @@ from mlops.schema import UniqueKeyLoader
 PATH = Path("params.yaml")
 
 Share = Annotated[float, Field(gt=0, lt=1)]
-Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+Month = Annotated[str, Field(pattern=r"^(19|20|21)\d\d-(0[1-9]|1[0-2])$")]
 ModelKind = Literal["xgboost", "random_forest", "hist_gradient_boosting", "logistic_regression"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
 class Drift(_Section):
@@ -62,6 +62,12 @@ class Data(_Section):
     source: Literal["simulator", "table"]
     simulator: Simulator
     table: Table | None
+
+    @model_validator(mode="after")
+    def _a_table_is_named(self) -> Data:
+        if self.source == "table" and self.table is None:
+            raise ValueError("source table needs a table; name yours with `mlops data use FILE --target COLUMN`")
+        return self
 
 
 class Preprocess(_Section):
@@ -174,6 +180,10 @@ class View:
             value = getattr(value, part)
         return value
 
+    def values(self) -> dict[str, Any]:
+        """All declared parameters, by dotted name."""
+        return {name: self.get(name) for name in self._allowed}
+
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """The model's own knobs that params.yaml sets (train only)."""
@@ -190,7 +200,7 @@ def load(path: Path = PATH) -> Params:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except FileNotFoundError:
         raise ParamsError(f"{path} is missing; run this in the repository's folder, or `git checkout {path}`") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ParamsError(f"{path} is not valid YAML: {error}; `git diff {path}` shows what changed") from error
     return parse(document, path)
 
@@ -216,6 +226,8 @@ def parse(document: Any, path: Path = PATH) -> Params:
         raise ParamsError(f"{path}: expected keys and values, got {type(document).__name__}; `git checkout {path}`")
     try:
         return Params.model_validate(_floats(document))
+    except RecursionError:
+        raise ParamsError(f"{path}: an anchor refers to itself; `git diff {path}` shows what changed") from None
     except ValidationError as error:
         raise ParamsError(f"{path}: {_explain(error)}") from None
 
@@ -233,15 +245,13 @@ def _floats(value: Any) -> Any:
 
 
 _FIRST = {"extra_forbidden": 0, "missing": 1}
-_OF_TYPES = ("function-", "literal[", "constrained", "int", "float", "list[")
-"""What pydantic puts into a place for the alternatives of a type; people know keys only."""
 
 
 def _explain(error: ValidationError) -> str:
     """The most telling of pydantic's errors, in one line."""
     found = error.errors(include_url=False, include_context=False)
     first = min(found, key=lambda e: _FIRST.get(e["type"], 2))
-    location = [p for p in first["loc"] if isinstance(p, str) and not p.startswith(_OF_TYPES)]
+    location = _keys(first["loc"], unknown=first["type"] == "extra_forbidden")
     key = ".".join(location)
     if first["type"] == "extra_forbidden":
         return f"{key} is not a known key{nearest(location[-1], _known(location[:-1]))}"
@@ -250,6 +260,19 @@ def _explain(error: ValidationError) -> str:
     same = [e["msg"].removeprefix("Value error, ") for e in found if list(e["loc"])[: len(location)] == location]
     expected = "; or ".join(dict.fromkeys(m[:1].lower() + m[1:] for m in same))
     return one_line(f"{key} = {_shown(first['input'])}: {expected}")
+
+
+def _keys(place: tuple[int | str, ...], *, unknown: bool) -> list[str]:
+    """The keys of a place; what pydantic adds for the alternatives of a type is left out, people know keys only.
+
+    unknown: the last part is a key that does not exist.
+    """
+    keys: list[str] = []
+    for part in place[:-1] if unknown else place:
+        if part not in _known(keys):
+            break
+        keys.append(str(part))
+    return [*keys, str(place[-1])] if unknown else keys
 
 
 def _shown(value: Any) -> str:
@@ -265,9 +288,12 @@ def _known(location: list[str]) -> list[str]:
         for name, field in section.model_fields.items():
             if part in (name, field.alias):
                 section = _section_of(field.annotation)
+                break
+        if section is None:
+            return []
     return [field.alias or name for name, field in section.model_fields.items()]
 
 
 def _section_of(annotation: Any) -> Any:
     options = [annotation, *getattr(annotation, "__args__", ())]
-    return next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
+    return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)

@@ -124,8 +124,8 @@ def load(path: Path = PATH) -> Schema:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except FileNotFoundError:
         raise SchemaError(f"{path} is missing; write it with `mlops data use simulator` or your own table") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SchemaError(f"{path} is not valid YAML: {error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise SchemaError(f"{path} is not valid YAML: {error}; `git diff {path}` shows what changed") from error
     return parse(document, path)
 
 

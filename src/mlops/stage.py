@@ -18,35 +18,67 @@ import yaml
 from mlops.errors import StageError, guarded
 from mlops.params import View, view
 
+Mark = tuple[int, int, int]
+
+
+class _Inputs:
+    """A stage's dependencies and parameters as they were when it began."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.params = view(name)
+        self.files = _marks(name)
+
+    def refuse_if_moved(self) -> None:
+        """Raise when one of them changed since: the result would be filed under what did not make it.
+
+        Raises:
+            StageError: names what changed.
+        """
+        again = f"changed while stage {self.name} ran; run `dvc repro` again"
+        for path, mark in _marks(self.name).items():
+            if self.files.get(path) != mark:
+                raise StageError(f"{path} {again}")
+        for key, value in view(self.name).values().items():
+            if self.params.values()[key] != value:
+                raise StageError(f"params.yaml: {key} {again}")
+
+
+_running: list[_Inputs] = []
+
 
 def run(name: str, work: Callable[[View], None]) -> int:
     """Run one stage: check params.yaml, do the work, refuse the result if an input changed while it ran.
 
-    DVC hashes a stage's dependencies after its command: a script edited meanwhile would be filed as the author of
-    output that it did not make. Returns the exit code; expected errors are one line on stderr.
+    DVC hashes a stage's dependencies after its command: a script or a parameter edited meanwhile would be filed as the
+    author of output that it did not make. `replaced` asks before anything is replaced. Returns the exit code; expected
+    errors are one line on stderr.
     """
 
     def guarded_work() -> None:
-        params = view(name)
-        before = _fingerprints(name)
-        work(params)
-        moved = [path for path, mark in _fingerprints(name).items() if before.get(path) != mark]
-        if moved:
-            raise StageError(f"{moved[0]} changed while stage {name} ran; run `dvc repro` again")
+        inputs = _Inputs(name)
+        _running.append(inputs)
+        try:
+            work(inputs.params)
+            inputs.refuse_if_moved()
+        finally:
+            _running.remove(inputs)
 
     return guarded(guarded_work)
 
 
-def _fingerprints(name: str) -> dict[str, tuple[int, int, int]]:
+def _marks(name: str) -> dict[str, Mark]:
     """Size, time and inode of each file that the stage depends on: what changes when somebody writes it."""
-    with open("dvc.yaml", encoding="utf-8") as file:
-        deps: list[Any] = yaml.safe_load(file)["stages"][name]["deps"]
+    path = Path("dvc.yaml")
+    if not path.exists():
+        raise StageError(f"{path.name} is not in {Path.cwd()}; run stages at the repository's root, with `dvc repro`")
+    deps: list[Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"][name]["deps"]
     marks = {}
     for dep in (Path(d) for d in deps):
-        for path in sorted(dep.rglob("*")) if dep.is_dir() else [dep]:
-            if path.is_file():
-                status = path.stat()
-                marks[str(path)] = (status.st_size, status.st_mtime_ns, status.st_ino)
+        for file in sorted(dep.rglob("*")) if dep.is_dir() else [dep]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                status = file.stat()
+                marks[str(file)] = (status.st_size, status.st_mtime_ns, status.st_ino)
     return marks
 
 
@@ -82,15 +114,18 @@ def replaced(*outputs: str | Path) -> Iterator[tuple[Path, ...]]:
     """Where to write new outputs; they take the old ones' places only when the block ends well.
 
     A name with a suffix is a file, to be created by the caller; any other is a folder, created empty. An error inside
-    leaves the old outputs untouched and no half-written ones behind.
+    leaves the old outputs untouched and no half-written ones behind; so does an input of the running stage that moved.
     """
     targets = [Path(o) for o in outputs]
     fresh = tuple(t.with_name(f".{t.name}.new") for t in targets)
     for path, target in zip(fresh, targets, strict=True):
+        _recover(target)
         _remove(path)
         (path.parent if target.suffix else path).mkdir(parents=True, exist_ok=True)
     try:
         yield fresh
+        for inputs in _running:
+            inputs.refuse_if_moved()
         for path, target in zip(fresh, targets, strict=True):
             _swap(path, target)
     finally:
@@ -98,13 +133,22 @@ def replaced(*outputs: str | Path) -> Iterator[tuple[Path, ...]]:
             _remove(path)
 
 
+def _old(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")
+
+
+def _recover(target: Path) -> None:
+    """Put back an output that a killed process had moved aside."""
+    if _old(target).exists() and not target.exists():
+        os.replace(_old(target), target)
+
+
 def _swap(new: Path, target: Path) -> None:
-    old = target.with_name(f".{target.name}.old")
-    _remove(old)
+    _remove(_old(target))
     if target.exists():
-        os.replace(target, old)
+        os.replace(target, _old(target))
     os.replace(new, target)
-    _remove(old)
+    _remove(_old(target))
 
 
 def _remove(path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -16,7 +17,6 @@ from typing import Any
 
 import joblib
 import numpy as np
-import pyarrow.parquet as pq
 from dvclive import Live  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 from scmrepo.exceptions import SCMError
@@ -24,14 +24,14 @@ from tqdm import tqdm
 
 from mlops import bundle, columns, stage
 from mlops.encode import Encoder
-from mlops.errors import TrainingError
+from mlops.errors import DataError, TrainingError
 from mlops.features import Coded, Floats, Plan, Values
 from mlops.model import calibrate, describe, encoding, export, fit, kinds
 from mlops.model.pipeline import CalibratedModel, assemble, raw_scores
 from mlops.params import View
 
 FEATURES = Path("data/features")
-CURVES = Path("metrics/train")
+LIVE = Path("metrics/live")
 TIMINGS = Path("metrics/timings.json")
 MIN_POSITIVES = 10
 CURVE_POINTS = 200
@@ -59,7 +59,7 @@ class Fitted:
 
 def read(path: Path, plan: Plan) -> Rows:
     """One side's features as preprocess wrote them."""
-    table = pq.ParquetFile(path).read()
+    table = columns.read_parquet(path)
     features = {f.name: columns.values(table.column(f.name), f.kind) for f in plan.features}
     y = np.asarray(table.column("__y").to_numpy(), dtype=np.int8)
     return Rows(features, y, columns.coded(table.column("__customer")))
@@ -125,9 +125,16 @@ def _threshold(params: View, p: Floats, y: NDArray[np.int8]) -> float:
     return calibrate.best_threshold(p, y, decision.value_saved, decision.cost_contact)
 
 
+def _plan() -> Plan:
+    path = FEATURES / "plan.json"
+    if not path.exists():
+        raise DataError(f"{path} is missing; `dvc repro` writes it, `dvc checkout` brings it back")
+    return Plan.from_json(json.loads(path.read_bytes()))
+
+
 def work(params: View) -> None:
     """Read data/features, fit, and put models/ in place of the previous one."""
-    plan = Plan.from_json(json.loads((FEATURES / "plan.json").read_bytes()))
+    plan = _plan()
     train, validation = (read(FEATURES / f"{side}.parquet", plan) for side in ("train", "validation"))
     check(train, validation)
     fitted = _fit_in_public(train, validation, plan, params)
@@ -137,9 +144,10 @@ def work(params: View) -> None:
     }
     kind = params.get("model")
     files = export.files(kind, fitted.model.estimator, fitted.encoder, fitted.model.calibrator, described)
-    with stage.replaced("models/serving", "models/model.joblib") as (serving, pipeline):
+    with stage.replaced("models/serving", "models/model.joblib", "metrics/train") as (serving, pipeline, curves):
         bundle.save(serving, files, _facts(fitted, train, params))
         joblib.dump(assemble(fitted.encoder, fitted.model), pipeline)
+        shutil.copytree(LIVE, curves, dirs_exist_ok=True)
     TIMINGS.write_bytes(bundle.to_json({"train_time_seconds": round(fitted.seconds, 3)}))
     print(
         f"{kind}: {len(train.y):,} training rows, {fitted.encoder.width} columns, threshold {fitted.model.threshold:g}"
@@ -148,13 +156,13 @@ def work(params: View) -> None:
 
 def _live() -> Live:
     try:
-        return Live(str(CURVES), dvcyaml=None, save_dvc_exp=False, monitor_system=False)
+        return Live(str(LIVE), dvcyaml=None, save_dvc_exp=False, monitor_system=False)
     except SCMError as error:
         raise TrainingError(f"Git: {error}; commit once (`git add -A && git commit`), then `dvc repro`") from error
 
 
 def _fit_in_public(train: Rows, validation: Rows, plan: Plan, params: View) -> Fitted:
-    """Fit with the curve written while it trains (DVCLive) and a progress bar in a terminal."""
+    """Fit with the curve written to metrics/live while it trains (DVCLive) and a progress bar in a terminal."""
     steps = kinds.resolve(params.get("model"), params.hyperparameters)[0].get("n_estimators")
     stride = max((steps or 0) // CURVE_POINTS, 1)
     with (

@@ -109,6 +109,16 @@ def test_the_result_is_a_table_that_a_person_reads(ran: Workspace) -> None:
     assert facts["metrics"]["roc_auc"]["value"] == json.loads(ran.read("metrics/evaluate/metrics.json"))["roc_auc"]
 
 
+def test_the_code_of_this_folder_runs(ran: Workspace) -> None:
+    """Not that of the folder which is installed: DVC runs queued experiments in a copy of the repository."""
+    try:
+        source = ran.read("src/mlops/evaluate.py")
+        (ran.folder / "src/mlops/evaluate.py").write_text(source.replace('print(f"test:', 'print(f"edited here:'))
+        assert "edited here: " in ran.run("dvc exp run --temp --name edited").stdout
+    finally:
+        ran.run("git checkout -q . && dvc checkout -q && git clean -fdq")
+
+
 @pytest.mark.parametrize("kind", ["random_forest", "hist_gradient_boosting", "logistic_regression"])
 def test_every_kind_of_model_goes_through_the_pipeline(ran: Workspace, kind: str) -> None:
     try:

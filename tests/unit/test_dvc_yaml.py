@@ -68,7 +68,7 @@ def test_every_parameter_is_declared(stage: str) -> None:
 def test_stage_module_and_command_have_one_name() -> None:
     assert list(STAGES) == ["ingest", "preprocess", "train", "evaluate"]
     for stage, entry in STAGES.items():
-        assert entry["cmd"] == f"python -m mlops.{stage}"
+        assert entry["cmd"] == f"PYTHONPATH=src python -m mlops.{stage}"
         assert (SRC / "mlops" / f"{stage}.py").exists()
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from mlops import bundle, columns, features
 from mlops.encode import Encoder, OneHot, TargetMean
-from mlops.errors import BundleError, TrainingError
+from mlops.errors import BundleError, DataError, TrainingError
 from mlops.features import Plan, Scalar
 from mlops.model import calibrate, describe, encoding, export, kinds
 from mlops.model.pipeline import assemble
@@ -325,7 +325,7 @@ def test_altered_bundles_are_refused(fitted: dict[str, Fitted], plan: Plan, tmp_
     with pytest.raises(BundleError, match="reads format 1"):
         bundle.load(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(BundleError, match="not valid JSON"):
+    with pytest.raises(BundleError, match="cannot be read"):
         bundle.load(tmp_path)
     with pytest.raises(BundleError, match=r"manifest.json is missing; make the model with `dvc repro`"):
         bundle.load(tmp_path / "nowhere")
@@ -344,6 +344,48 @@ def test_a_wrong_model_with_right_digests_is_refused(fitted: dict[str, Fitted], 
     bundle.save(tmp_path, {"model.onnx": files["model.onnx"]}, {"threshold": 0.1})
     with pytest.raises(BundleError, match=r"does not list encoder.json"):
         bundle.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("encoder.json", lambda d: {**d, "features": d["features"][1:]}, "do not belong together"),
+        ("encoder.json", lambda d: {**d, "features": [], "blocks": [], "inputs": []}, "the model reads another number"),
+        ("encoder.json", lambda d: {**d, "inputs": d["inputs"][::-1]}, "signature and encoder name other columns"),
+        ("calibrator.json", lambda d: {**d, "score": "odds"}, "the calibrator is none"),
+        ("calibrator.json", lambda d: {**d, "slope": "steep"}, "is not a served model"),
+        ("signature.json", lambda d: {}, "is not a served model"),
+    ],
+)
+def test_parts_that_do_not_belong_together_are_refused(
+    fitted: dict[str, Fitted], plan: Plan, tmp_path: Path, name: str, change: Callable[[Any], Any], message: str
+) -> None:
+    saved("xgboost", fitted["xgboost"], plan, tmp_path)
+    files = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.name != "manifest.json"}
+    altered = json.dumps(change(json.loads(files[name]))).encode()
+    bundle.save(tmp_path, {**files, name: altered}, {"threshold": 0.1})
+    with pytest.raises(BundleError, match=message):
+        bundle.load(tmp_path)
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), 7, -0.1])
+def test_a_threshold_is_a_probability(fitted: dict[str, Fitted], plan: Plan, tmp_path: Path, threshold: float) -> None:
+    saved("xgboost", fitted["xgboost"], plan, tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_bytes())
+    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "threshold": threshold}))
+    with pytest.raises(BundleError, match="is no probability"):
+        bundle.load(tmp_path)
+
+
+def test_numbers_that_float32_cannot_hold_are_refused(fitted: dict[str, Fitted], plan: Plan, tmp_path: Path) -> None:
+    served = saved("xgboost", fitted["xgboost"], plan, tmp_path)
+    table, _ = simulated(3, 1)
+    (row, *_) = to_scalars(plan, table)
+    with pytest.raises(DataError, match=r"minutes: a value is beyond ±3.4e\+38"):
+        served.score_row({**row, "minutes": 1e300})
+    raw = columns.raw(table, plan.inputs)
+    with pytest.raises(DataError, match="minutes: a value is beyond"):
+        served.score_columns({**raw, "minutes": np.array([1.0, -1e300, 2.0])})
 
 
 def test_signature_describes_what_clients_send(fitted: dict[str, Fitted], plan: Plan, tmp_path: Path) -> None:

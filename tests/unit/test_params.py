@@ -55,6 +55,12 @@ def set_at(document: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("decision.threshold", 2, "decision.threshold = 2: input should be 'auto'; or input should be less than"),
         ("evaluate.slices", 3, "evaluate.slices = 3: input should be 'auto'; or input should be a valid list"),
         ("features", 3, "features = 3: input should be"),
+        ("intercept", 1, "intercept is not a known key"),
+        ("evaluate.interval", 1, "evaluate.interval is not a known key"),
+        ("decision.value_saved", float("inf"), "decision.value_saved = inf: input should be a finite number"),
+        ("C", float("inf"), "C = inf: input should be a finite number"),
+        ("data.simulator.start", "0000-05", "data.simulator.start = 0000-05: string should match pattern"),
+        ("data.source", "table", "data = {source, simulator, table}: source table needs a table; name yours with"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_one_line(document: dict[str, Any], path: str, value: Any, message: str) -> None:
@@ -88,6 +94,12 @@ def test_broken_files_are_one_line(tmp_path: Path) -> None:
         params.load(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("a: [1\nb: 2")
     with pytest.raises(ParamsError, match="is not valid YAML"):
+        params.load(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("a: &a {b: *a}")
+    with pytest.raises(ParamsError, match="refers to itself"):
+        params.load(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("max_depth: 3\nmax_depth: 4")
+    with pytest.raises(ParamsError, match="max_depth stands there twice"):
         params.load(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("")
     with pytest.raises(ParamsError, match="expected keys and values"):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,76 @@ def test_the_traceback_is_there_when_asked_for(workspace: Path, monkeypatch: pyt
 
     with pytest.raises(DataError):
         stage.run("train", work)
+
+
+def test_a_parameter_edited_meanwhile_is_noticed_and_nothing_is_replaced(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workspace / "out").mkdir()
+    (workspace / "out" / "old").write_text("old")
+    text = (workspace / "params.yaml").read_text()
+
+    def work(params: View) -> None:
+        with stage.replaced("out") as (folder,):
+            (folder / "new").write_text("new")
+            (workspace / "params.yaml").write_text(text.replace("max_depth: null", "max_depth: 8"))
+
+    assert stage.run("train", work) == 1
+    expected = "error: params.yaml: max_depth changed while stage train ran; run `dvc repro` again\n"
+    assert capsys.readouterr().err == expected
+    assert [p.name for p in (workspace / "out").iterdir()] == ["old"]
+
+
+def test_a_parameter_that_the_stage_does_not_read_may_change(workspace: Path) -> None:
+    text = (workspace / "params.yaml").read_text()
+
+    def work(params: View) -> None:
+        (workspace / "params.yaml").write_text(text.replace("resamples: 1000", "resamples: 500"))
+
+    assert stage.run("train", work) == 0
+
+
+def test_byte_code_that_python_writes_meanwhile_is_no_change(workspace: Path) -> None:
+    def work(params: View) -> None:
+        (workspace / "code" / "__pycache__").mkdir()
+        (workspace / "code" / "__pycache__" / "module.pyc").write_bytes(b"x")
+
+    assert stage.run("train", work) == 0
+
+
+def test_an_output_that_a_killed_process_moved_aside_comes_back(workspace: Path) -> None:
+    (workspace / ".out.old").mkdir()
+    (workspace / ".out.old" / "old").write_text("old")
+    with pytest.raises(DataError), stage.replaced("out"):
+        raise DataError("bad rows")
+    assert (workspace / "out" / "old").read_text() == "old"
+
+
+def test_what_the_system_refuses_is_one_line(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def work(params: View) -> None:
+        raise OSError(28, "No space left on device", "data/.raw.new/table.parquet")
+
+    assert stage.run("train", work) == 1
+    assert capsys.readouterr().err.startswith("error: data/.raw.new/table.parquet: No space left on device; ")
+
+
+def test_a_stage_whose_reader_left_has_not_succeeded(workspace: Path) -> None:
+    """`dvc repro | head` must not file a half-done stage as done."""
+    code = (
+        "import sys; from mlops import stage\n"
+        "def work(params):\n"
+        "    for _ in range(100_000): print('a line')\n"
+        "sys.exit(stage.run('train', work))"
+    )
+    done = subprocess.run(
+        ["bash", "-c", f'{sys.executable} -c "$0" | true; exit ${{PIPESTATUS[0]}}', code], check=False
+    )
+    assert done.returncode == 1
+
+
+def test_outside_the_repository_it_says_where_to_go(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workspace / "dvc.yaml").unlink()
+    assert stage.run("train", lambda params: None) == 1
+    assert "run stages at the repository's root" in capsys.readouterr().err

@@ -138,3 +138,9 @@ def test_typed_columns_need_no_text() -> None:
     assert read_column(endless, Column("c", "number")).to_pylist() == ["1", "inf"]
     assert read_column(number, Column("c", "id")).to_pylist() == ["1", None]
     assert read_column(pa.chunked_array([pa.array([1, 2], pa.int8())]), Column("c", "number")).type == pa.int64()
+
+
+def test_a_number_that_means_no_value_is_found_among_numbers() -> None:
+    column = Column("x", "number", missing=("-999",))
+    read = read_column(pa.chunked_array([pa.array([1, -999, 3])]), column)
+    assert read.to_pylist() == [1, None, 3]

@@ -158,3 +158,18 @@ def test_bad_rows_are_counted_once() -> None:
     checked = validate.check(table, schema("x: {kind: number, max: 10}"))
     assert checked.bad_rows.tolist() == [0]
     assert checked.bad_rows.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("kind", "held"),
+    [
+        ("boolean", pa.array([1.5, 2.0])),
+        ("date", pa.array([1.5, 2.0])),
+        ("date", pa.array([True, False])),
+        ("number", pa.array([True, False])),
+        ("number", pa.array([0, 1], pa.timestamp("s"))),
+    ],
+)
+def test_a_kind_that_is_not_what_the_table_holds_is_refused(kind: str, held: pa.Array) -> None:
+    with pytest.raises(SchemaError, match=f"x is kind: {kind}, but data/raw holds .* there; correct the kind"):
+        broken(f"x: {{kind: {kind}}}", x=held)

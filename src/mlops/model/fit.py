@@ -123,12 +123,16 @@ def _random_forest(train: Side, validation: Side, settings: Settings, watch: Wat
         n_jobs=-1,
         **given,
     )
+    sides = {"train": train, "validation": validation}
+    sums = {name: np.zeros(len(side.y)) for name, side in sides.items()}
     for size in [*range(FOREST_STEP, trees, FOREST_STEP), trees]:
+        grown = len(getattr(model, "estimators_", ()))
         model.set_params(n_estimators=size).fit(train.x, train.y, sample_weight=train.weight)
-        model.n_jobs = 1  # sums over trees in a fixed order
-        watch(size, {"validation/log_loss": _log_loss(validation, model.predict_proba(validation.x)[:, 1])})
-        model.n_jobs = -1
-    return model.set_params(n_jobs=1, warm_start=False)
+        for name, side in sides.items():
+            for tree in model.estimators_[grown:]:
+                sums[name] += tree.predict_proba(side.x)[:, 1]
+        watch(size, {f"{name}/log_loss": _log_loss(side, sums[name] / size) for name, side in sides.items()})
+    return model.set_params(n_jobs=1, warm_start=False)  # one thread: sums over trees in a fixed order
 
 
 def _log_loss(side: Side, p: NDArray[np.float64]) -> float:
@@ -156,7 +160,7 @@ def _hist_gradient_boosting(train: Side, validation: Side, settings: Settings, w
         model._predictors = model._predictors[:best]
     else:
         model.fit(train.x, train.y, train.weight)
-        watch(model.n_iter_, {"validation/log_loss": _log_loss(validation, model.predict_proba(validation.x)[:, 1])})
+        watch(model.n_iter_, _losses(model, train, validation))
     model.scoring = "loss"  # the scorer belongs to this run; a pickle must not hold it
     model._scorer = None
     model._bin_mapper.n_threads = 1  # else the file depends on the number of threads
@@ -210,9 +214,13 @@ def _logistic_regression(train: Side, validation: Side, settings: Settings, watc
             raise TrainingError(
                 "params.yaml: logistic_regression did not converge in 2000 steps; regularise more, e.g. C: 0.1"
             ) from error
-    sides = {"train": train, "validation": validation}
-    watch(1, {f"{name}/log_loss": _log_loss(side, model.predict_proba(side.x)[:, 1]) for name, side in sides.items()})
+    watch(1, _losses(model, train, validation))
     return model
+
+
+def _losses(model: Any, train: Side, validation: Side) -> dict[str, float]:
+    sides = {"train": train, "validation": validation}
+    return {f"{name}/log_loss": _log_loss(side, model.predict_proba(side.x)[:, 1]) for name, side in sides.items()}
 
 
 FITS: dict[str, Callable[[Side, Side, Settings, Watch], Any]] = {

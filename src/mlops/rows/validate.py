@@ -179,12 +179,26 @@ def _read(table: pa.Table, schema: Schema) -> tuple[pa.Table, dict[str, Cells]]:
                 unreadable[name] = cells
         elif column.kind in ("target", *LEVEL_KINDS) and not _is_text(values.type):
             values = pc.cast(values, pa.string())
-        elif pa.types.is_timestamp(values.type):
+        elif pa.types.is_timestamp(values.type) and column.kind in ("date", "time"):
             values = pc.cast(values, pa.timestamp("s"))  # Parquet has no seconds and gives milliseconds back
-        else:
+        elif _fits(values.type, column.kind):
             continue
+        else:
+            raise SchemaError(
+                f"{PATH}: {name} is kind: {column.kind}, but data/raw holds {values.type} there; correct the"
+                " kind, or run `dvc repro ingest`"
+            )
         table = table.set_column(place, name, values)
     return table, unreadable
+
+
+def _fits(held: pa.DataType, kind: str) -> bool:
+    """Whether a column that is not read from text holds what its kind says."""
+    if kind in ("number", "truth"):
+        return bool(pa.types.is_integer(held) or pa.types.is_floating(held))
+    if kind == "boolean":
+        return bool(pa.types.is_boolean(held))
+    return kind in ("target", "ignore", *LEVEL_KINDS) and _is_text(held)
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -23,7 +23,8 @@ def read_column(values: pa.ChunkedArray, column: Column, decimal: str = ".") -> 
     YYYY-MM-DD HH:MM:SS.
     """
     if not is_text(values.type):
-        direct = _own_type(values, column)
+        # A word that means "no value" is compared as text, so -999 is found in a column of numbers as well.
+        direct = None if column.missing else _own_type(values, column)
         if direct is not None:
             return direct
         values = as_text(values)
