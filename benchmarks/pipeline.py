@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-MILLION = 250_000  # customers of the simulator over six months: about 1.1 million rows
+MILLION = 170_000  # subscriptions of the simulator; six months of them are 1.02 million rows
 BARE = """
 import importlib, sys
 from mlops import params

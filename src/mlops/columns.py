@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +11,42 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mlops.errors import DataError
-from mlops.features import Coded, Floats, Input, Values
+from mlops.features import Coded, Floats, Input, Plan, Values
 
 SECONDS_A_DAY = 86400.0
 
 
-def read_parquet(path: Path) -> pa.Table:
-    """A table that an earlier stage wrote.
+def read_parquet(path: Path, names: list[str] | None = None) -> pa.Table:
+    """A table that an earlier stage wrote, all columns or those named.
 
     Raises:
         DataError: it is missing or damaged.
     """
     try:
-        return pq.ParquetFile(path).read()
+        return pq.ParquetFile(path).read(names)
     except FileNotFoundError:
         raise DataError(f"{path} is missing; `dvc repro` writes it, `dvc checkout` brings it back") from None
     except pa.ArrowInvalid as error:
         raise DataError(f"{path} is damaged ({error}); `dvc checkout --force {path.parent}` brings it back") from error
+
+
+class Stored(Mapping[str, Values]):
+    """The features of a table, each turned into an array only when it is asked for: all at once would be four times
+    the table's memory.
+    """
+
+    def __init__(self, table: pa.Table, plan: Plan) -> None:
+        self._table = table
+        self._kinds = {f.name: f.kind for f in plan.features}
+
+    def __getitem__(self, name: str) -> Values:
+        return values(self._table.column(name), self._kinds[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kinds)
+
+    def __len__(self) -> int:
+        return len(self._kinds)
 
 
 def values(column: pa.ChunkedArray, kind: str) -> Values:

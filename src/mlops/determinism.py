@@ -15,7 +15,12 @@ NUMPY_FEATURES = ("X86_V4", "AVX512_ICL", "AVX512_SPR")
 
 
 def pin() -> None:
-    """Keep NumPy and OpenBLAS to what every x86-64-v3 CPU has; on other architectures there is nothing to pin."""
+    """Keep NumPy and OpenBLAS to what every x86-64-v3 CPU has; on other architectures there is nothing to pin.
+
+    Threads that wait for each other are told to sleep, not to spin: beside one busy neighbour training then takes two
+    thirds longer instead of three times as long (docs/benchmarks.md).
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return
     os.environ["OPENBLAS_CORETYPE"] = "Haswell"

@@ -37,9 +37,9 @@ SEED = 0
 """Of the bootstrap and the shuffling: not a parameter, so that two versions are measured with the same draws."""
 
 
-def score(model: Bundle, table: pa.Table) -> tuple[dict[str, Values], Floats]:
+def score(model: Bundle, table: pa.Table) -> tuple[Mapping[str, Values], Floats]:
     """Feature columns of test rows, and their probabilities with six decimals, shape (rows,)."""
-    features = {f.name: columns.values(table.column(f.name), f.kind) for f in model.encoder.plan.features}
+    features = columns.Stored(table, model.encoder.plan)
     p = model.calibrator.many(model.raw_scores(model.encoder.matrix(features)))
     return features, np.round(p, 6)
 

@@ -21,8 +21,7 @@ from mlops import schema as schemas
 from mlops import stage
 from mlops.params import Data, Table, View
 from mlops.schema import Schema
-from mlops.table.dialect import Told
-from mlops.table.read import Sheet, read_files
+from mlops.table.read import Sheet, read_source
 from mlops.table.typed import read_table, unknown_in
 
 RAW = Path("data/raw")
@@ -80,14 +79,6 @@ def write_table(folder: Path, settings: Table, schema: Schema) -> None:
     print(f"read {typed.table.num_rows:,} rows, {typed.table.num_columns} columns; rejected {rejected:,} records")
 
 
-def read_source(settings: Table) -> list[Sheet]:
-    """The files of params.yaml's table section, each with its own way of writing where it differs from the first."""
-    told = Told(
-        header=settings.header, encoding=settings.encoding, delimiter=settings.delimiter, decimal=settings.decimal
-    )
-    return read_files([Path(file) for file in (*settings.files, *settings.test)], told)
-
-
 def described(table: pa.Table) -> dict[str, Any]:
     """Rows, columns with their types, and the range of each date column."""
     ranges = {}
@@ -117,7 +108,12 @@ def _file(sheet: Sheet, role: str, schema: Schema) -> dict[str, Any]:
 
 def _write_parquet(path: Path, table: pa.Table) -> None:
     pq.write_table(
-        table.replace_schema_metadata(None), path, compression="zstd", row_group_size=ROW_GROUP, use_dictionary=True
+        table.replace_schema_metadata(None),
+        path,
+        compression="zstd",
+        row_group_size=ROW_GROUP,
+        use_dictionary=True,
+        store_schema=False,  # plain Parquet types: every reader, not Arrow's alone, sees the same columns
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import pyarrow as pa
 from dvclive import Live  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 from scmrepo.exceptions import SCMError
@@ -41,16 +42,26 @@ CURVE_POINTS = 200
 class Rows:
     """One side of the split: feature columns, outcomes (0 or 1) and whose rows they are."""
 
-    features: dict[str, Values]
+    features: Mapping[str, Values]
     y: NDArray[np.int8]
     customers: Coded
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Both sides as matrices, and what is told of the training rows, so that these need not be kept while it trains."""
+
+    encoder: Encoder
+    train: fit.Side
+    validation: fit.Side
+    signature: dict[str, Any]
+    profile: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Fitted:
     """What training made."""
 
-    encoder: Encoder
     model: CalibratedModel
     hyperparameters: dict[str, Any]
     validation_p: Floats
@@ -59,10 +70,9 @@ class Fitted:
 
 def read(path: Path, plan: Plan) -> Rows:
     """One side's features as preprocess wrote them."""
-    table = columns.read_parquet(path)
-    features = {f.name: columns.values(table.column(f.name), f.kind) for f in plan.features}
+    table = columns.read_parquet(path, [*(f.name for f in plan.features), "__y", "__customer"])
     y = np.asarray(table.column("__y").to_numpy(), dtype=np.int8)
-    return Rows(features, y, columns.coded(table.column("__customer")))
+    return Rows(columns.Stored(table, plan), y, columns.coded(table.column("__customer")))
 
 
 def check(train: Rows, validation: Rows) -> None:
@@ -91,31 +101,35 @@ def _varies(values: Values) -> bool:
     return len(seen) > 0 and not bool(np.all((seen == seen[0]) | ((seen != seen) & (seen[0] != seen[0]))))
 
 
-def fit_model(train: Rows, validation: Rows, plan: Plan, params: View, watch: fit.Watch) -> Fitted:
-    """Encoder, estimator, calibrator and threshold: the first two on training rows, the others on validation rows."""
-    kind, seed = params.get("model"), params.get("seed")
-    settings = params.get("train")
+def encode(train: Rows, validation: Rows, plan: Plan, params: View) -> Encoded:
+    """Fit the encoder on training rows and encode both sides."""
+    rules = encoding.LevelRules(params.get("features.one_hot_levels"), params.get("features.min_level_rows"))
+    folds = encoding.customer_folds(train.customers, params.get("seed"))
+    encoder, x = encoding.fit(plan, train.features, train.y, folds, rules)
+    return Encoded(
+        encoder,
+        fit.Side(x, train.y),
+        fit.Side(encoder.matrix(validation.features), validation.y),
+        describe.signature(encoder, train.features),
+        describe.profile(train.features),
+    )
+
+
+def fit_model(encoded: Encoded, params: View, watch: fit.Watch) -> Fitted:
+    """Estimator on training rows; calibrator and threshold on validation rows."""
+    kind, settings = params.get("model"), params.get("train")
     values, ignored = kinds.resolve(kind, params.hyperparameters)
     if ignored:
         print(f"params.yaml: model {kind} has no use for {', '.join(ignored)}; ignored", file=sys.stderr)
-    rules = encoding.LevelRules(params.get("features.one_hot_levels"), params.get("features.min_level_rows"))
-    folds = encoding.customer_folds(train.customers, seed)
-    encoder, x = encoding.fit(plan, train.features, train.y, folds, rules)
-    valid = fit.Side(encoder.matrix(validation.features), validation.y)
+    wanted = fit.Settings(values, params.get("seed"), settings.early_stopping_rounds, settings.class_weight)
     started = time.perf_counter()
-    estimator = fit.fit(
-        kind,
-        fit.Side(x, train.y),
-        valid,
-        fit.Settings(values, seed, settings.early_stopping_rounds, settings.class_weight),
-        watch,
-    )
+    estimator = fit.fit(kind, encoded.train, encoded.validation, wanted, watch)
     seconds = time.perf_counter() - started
-    raw = raw_scores(estimator, valid.x)
-    calibrator = calibrate.fit(settings.calibration, kinds.score_of(kind), raw, valid.y)
+    y = encoded.validation.y
+    raw = raw_scores(estimator, encoded.validation.x)
+    calibrator = calibrate.fit(settings.calibration, kinds.score_of(kind), raw, y)
     p = calibrator.many(raw)
-    model = CalibratedModel(estimator, calibrator, _threshold(params, p, valid.y))
-    return Fitted(encoder, model, values, p, seconds)
+    return Fitted(CalibratedModel(estimator, calibrator, _threshold(params, p, y)), values, p, seconds)
 
 
 def _threshold(params: View, p: Floats, y: NDArray[np.int8]) -> float:
@@ -132,26 +146,29 @@ def _plan() -> Plan:
     return Plan.from_json(json.loads(path.read_bytes()))
 
 
-def work(params: View) -> None:
-    """Read data/features, fit, and put models/ in place of the previous one."""
+def _read_and_encode(params: View) -> Encoded:
     plan = _plan()
     train, validation = (read(FEATURES / f"{side}.parquet", plan) for side in ("train", "validation"))
     check(train, validation)
-    fitted = _fit_in_public(train, validation, plan, params)
-    described = {
-        "signature": describe.signature(fitted.encoder, train.features),
-        "profile": describe.profile(train.features, fitted.validation_p),
-    }
+    return encode(train, validation, plan, params)
+
+
+def work(params: View) -> None:
+    """Read data/features, fit, and put models/ in place of the previous one."""
     kind = params.get("model")
-    files = export.files(kind, fitted.model.estimator, fitted.encoder, fitted.model.calibrator, described)
+    encoded = _read_and_encode(params)
+    pa.default_memory_pool().release_unused()  # the features were read with it; now the trees need the memory
+    fitted = _fit_in_public(encoded, params)
+    model, encoder = fitted.model, encoded.encoder
+    profile = {**encoded.profile, "probability": describe.bins(fitted.validation_p)}
+    described = {"signature": encoded.signature, "profile": profile}
+    files = export.files(kind, model.estimator, encoder, model.calibrator, described)
     with stage.replaced("models/serving", "models/model.joblib", "metrics/train") as (serving, pipeline, curves):
-        bundle.save(serving, files, _facts(fitted, train, params))
-        joblib.dump(assemble(fitted.encoder, fitted.model), pipeline)
+        bundle.save(serving, files, _facts(fitted, encoded.train.y, params))
+        joblib.dump(assemble(encoder, model), pipeline)
         shutil.copytree(LIVE, curves, dirs_exist_ok=True)
     TIMINGS.write_bytes(bundle.to_json({"train_time_seconds": round(fitted.seconds, 3)}))
-    print(
-        f"{kind}: {len(train.y):,} training rows, {fitted.encoder.width} columns, threshold {fitted.model.threshold:g}"
-    )
+    print(f"{kind}: {len(encoded.train.y):,} training rows, {encoder.width} columns, threshold {model.threshold:g}")
 
 
 def _live() -> Live:
@@ -161,7 +178,7 @@ def _live() -> Live:
         raise TrainingError(f"Git: {error}; commit once (`git add -A && git commit`), then `dvc repro`") from error
 
 
-def _fit_in_public(train: Rows, validation: Rows, plan: Plan, params: View) -> Fitted:
+def _fit_in_public(encoded: Encoded, params: View) -> Fitted:
     """Fit with the curve written to metrics/live while it trains (DVCLive) and a progress bar in a terminal."""
     steps = kinds.resolve(params.get("model"), params.hyperparameters)[0].get("n_estimators")
     stride = max((steps or 0) // CURVE_POINTS, 1)
@@ -183,11 +200,13 @@ def _fit_in_public(train: Rows, validation: Rows, plan: Plan, params: View) -> F
                 live.log_metric(name, round(value, 6))
             live.sync()
 
-        return fit_model(train, validation, plan, params, watch)
+        return fit_model(encoded, params, watch)
 
 
-def _facts(fitted: Fitted, train: Rows, params: View) -> dict[str, Any]:
+def _facts(fitted: Fitted, y: NDArray[np.int8], params: View) -> dict[str, Any]:
     """What the manifest says besides digests. No time, commit, path or host: the same inputs give the same bytes."""
+    with (FEATURES / "train.parquet").open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "name": "churn",
         "model": params.get("model"),
@@ -197,9 +216,9 @@ def _facts(fitted: Fitted, train: Rows, params: View) -> dict[str, Any]:
         "seed": params.get("seed"),
         "hyperparameters": fitted.hyperparameters,
         "trained_on": {
-            "rows": len(train.y),
-            "churned": int(train.y.sum()),
-            "sha256": hashlib.sha256((FEATURES / "train.parquet").read_bytes()).hexdigest(),
+            "rows": len(y),
+            "churned": int(y.sum()),
+            "sha256": digest,
         },
     }
 

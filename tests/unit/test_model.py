@@ -7,6 +7,7 @@ import math
 import pickle
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,11 @@ from mlops import bundle, columns, features
 from mlops.encode import Encoder, OneHot, TargetMean
 from mlops.errors import BundleError, DataError, TrainingError
 from mlops.features import Plan, Scalar
-from mlops.model import calibrate, describe, encoding, export, kinds
-from mlops.model.pipeline import assemble
+from mlops.model import calibrate, encoding, export, fit, kinds
+from mlops.model.pipeline import CalibratedModel, assemble
 from mlops.params import VIEWS, Params, View, parse
 from mlops.schema import Column, Derived, Schema
-from mlops.train import Fitted, Rows, check, fit_model
+from mlops.train import Rows, check, encode, fit_model
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = list(kinds.DEFAULTS)
@@ -71,6 +72,23 @@ def simulated(rows: int, seed: int) -> tuple[pa.Table, np.ndarray[Any, np.dtype[
     return table, y
 
 
+@dataclass(frozen=True)
+class Fitted:
+    encoder: Encoder
+    model: CalibratedModel
+    validation_p: np.ndarray[Any, np.dtype[np.float64]]
+    described: dict[str, Any]
+
+
+def fitted_on(
+    train: Rows, validation: Rows, plan: Plan, view: View, watch: fit.Watch = lambda step, values: None
+) -> Fitted:
+    encoded = encode(train, validation, plan, view)
+    made = fit_model(encoded, view, watch)
+    described = {"signature": encoded.signature, "profile": encoded.profile}
+    return Fitted(encoded.encoder, made.model, made.validation_p, described)
+
+
 def rows_of(plan: Plan, table: pa.Table, y: Any) -> Rows:
     ids = pa.chunked_array([pa.array([f"c{i // 2}" for i in range(len(y))])])
     return Rows(plan.columns(columns.raw(table, plan.inputs)), y, columns.coded(ids))
@@ -109,19 +127,11 @@ def fitted(params: Callable[..., View], plan: Plan) -> dict[str, Fitted]:
     train, validation = (rows_of(plan, *simulated(n, seed)) for n, seed in ((1500, 1), (700, 2)))
     changes: dict[str, dict[str, Any]] = {kind: {"model": kind} for kind in KINDS}
     changes["logistic_regression"]["n_estimators"] = None
-    return {
-        kind: fit_model(train, validation, plan, params(**change), lambda step, values: None)
-        for kind, change in changes.items()
-    }
+    return {kind: fitted_on(train, validation, plan, params(**change)) for kind, change in changes.items()}
 
 
 def saved(kind: str, made: Fitted, plan: Plan, folder: Path) -> bundle.Bundle:
-    train = rows_of(plan, *simulated(1500, 1))
-    described = {
-        "signature": describe.signature(made.encoder, train.features),
-        "profile": describe.profile(train.features, made.validation_p),
-    }
-    files = export.files(kind, made.model.estimator, made.encoder, made.model.calibrator, described)
+    files = export.files(kind, made.model.estimator, made.encoder, made.model.calibrator, made.described)
     bundle.save(folder, files, {"threshold": made.model.threshold, "model": kind})
     return bundle.load(folder)
 
@@ -171,7 +181,7 @@ def test_fitting_twice_gives_the_same_files(
 ) -> None:
     train, validation = (rows_of(plan, *simulated(n, seed)) for n, seed in ((1500, 1), (700, 2)))
     trees = None if kind == "logistic_regression" else 40
-    again = fit_model(train, validation, plan, params(model=kind, n_estimators=trees), lambda step, values: None)
+    again = fitted_on(train, validation, plan, params(model=kind, n_estimators=trees))
     for name, made in (("a", fitted[kind]), ("b", again)):
         (tmp_path / name).mkdir()
         saved(kind, made, plan, tmp_path / name)
@@ -184,7 +194,7 @@ def test_fitting_twice_gives_the_same_files(
 def test_balanced_classes_still_give_calibrated_probabilities(params: Callable[..., View], plan: Plan) -> None:
     train, validation = (rows_of(plan, *simulated(n, seed)) for n, seed in ((3000, 1), (1500, 2)))
     settings = {"early_stopping_rounds": 20, "class_weight": "balanced", "calibration": "sigmoid"}
-    made = fit_model(train, validation, plan, params(train=settings), lambda step, values: None)
+    made = fitted_on(train, validation, plan, params(train=settings))
     assert made.validation_p.mean() == pytest.approx(validation.y.mean(), abs=0.01)
 
 
@@ -192,7 +202,7 @@ def test_ignored_hyperparameters_are_named_once(
     params: Callable[..., View], plan: Plan, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train, validation = (rows_of(plan, *simulated(n, seed)) for n, seed in ((400, 1), (300, 2)))
-    fit_model(train, validation, plan, params(model="logistic_regression", max_depth=3), lambda step, values: None)
+    fitted_on(train, validation, plan, params(model="logistic_regression", max_depth=3))
     err = capsys.readouterr().err
     assert err == "params.yaml: model logistic_regression has no use for n_estimators, max_depth; ignored\n"
 
@@ -201,7 +211,7 @@ def test_ignored_hyperparameters_are_named_once(
 def test_the_curve_is_reported_while_training(kind: str, params: Callable[..., View], plan: Plan) -> None:
     train, validation = (rows_of(plan, *simulated(n, seed)) for n, seed in ((800, 1), (400, 2)))
     seen: list[dict[str, float]] = []
-    fit_model(train, validation, plan, params(model=kind, n_estimators=60), lambda step, values: seen.append(values))
+    fitted_on(train, validation, plan, params(model=kind, n_estimators=60), lambda step, values: seen.append(values))
     curve = [values["validation/log_loss"] for values in seen]
     assert len(curve) >= 3
     assert all(math.isfinite(v) for v in curve)

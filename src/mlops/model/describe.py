@@ -61,16 +61,15 @@ def _plain(value: float) -> float | int:
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
-def profile(features: Mapping[str, Values], p: Floats) -> dict[str, Any]:
-    """How training rows were distributed, feature by feature, and the probabilities on validation rows.
+def profile(features: Mapping[str, Values]) -> dict[str, Any]:
+    """How training rows were distributed, feature by feature.
 
     Numbers: edges of ten equally filled bins, the share of rows in each, the share missing. Categories: the share of
     each of the most frequent levels, of all others, and missing. What monitoring compares new rows with.
     """
     return {
         "rows": _rows(features),
-        "features": {name: _level_shares(v) if isinstance(v, Coded) else _bins(v) for name, v in features.items()},
-        "probability": _bins(p),
+        "features": {name: _level_shares(v) if isinstance(v, Coded) else bins(v) for name, v in features.items()},
     }
 
 
@@ -79,7 +78,8 @@ def _rows(features: Mapping[str, Values]) -> int:
     return len(first.codes if isinstance(first, Coded) else first)
 
 
-def _bins(values: Floats) -> dict[str, Any]:
+def bins(values: Floats) -> dict[str, Any]:
+    """Numbers in ten equally filled bins, as in `profile`."""
     known = values[~np.isnan(values)]
     if not len(known):
         return {"kind": "number", "edges": [], "shares": [], "missing": 1.0}

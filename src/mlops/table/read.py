@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from mlops.errors import TableError
+from mlops.params import Table
 from mlops.table import values
 from mlops.table.dialect import Dialect, Told, detect, tidied
 from mlops.table.names import clean
@@ -219,3 +220,11 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
         pa.types.is_timestamp(kind), pa.types.is_date(kind),
     )  # fmt: skip
     return column if any(checks) else None
+
+
+def read_source(settings: Table) -> list[Sheet]:
+    """The files of params.yaml's table section, each with its own way of writing where it differs from the first."""
+    told = Told(
+        header=settings.header, encoding=settings.encoding, delimiter=settings.delimiter, decimal=settings.decimal
+    )
+    return read_files([Path(file) for file in (*settings.files, *settings.test)], told)

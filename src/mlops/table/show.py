@@ -66,7 +66,7 @@ def current() -> Summary:
     Raises:
         MlopsError: the files or data/schema.yaml cannot be read, or do not fit.
     """
-    from mlops.ingest import read_source
+    from mlops.table.read import read_source
     from mlops.table.typed import read_table, unknown_in
 
     project.check_root()
