@@ -26,6 +26,7 @@ setup-test: $(VENV)/.installed-test  ## set up what tests and checks need too
 
 $(VENV)/.installed: requirements.txt pyproject.toml .ci/install
 	@.ci/install $(VENV) requirements.txt
+	@python -m mlops.plots_page
 	@touch $@
 
 $(VENV)/.installed-test: tests/requirements.txt $(VENV)/.installed
