@@ -8,6 +8,7 @@ Pairs run in turn; the median of the ratios is reported.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -47,7 +48,11 @@ def workspace(folder: Path, customers: int | None = None, months: int | None = N
             shutil.copy2(ROOT / name, folder / name)
     if customers:
         text = (folder / "params.yaml").read_text()
-        text = text.replace("customers: 12000", f"customers: {customers}").replace("months: 18", f"months: {months}")
+        text, found = re.subn(r"customers: \d+\n    months: \d+", f"customers: {customers}\n    months: {months}", text)
+        if found != 1 or "source: simulator" not in text:
+            raise SystemExit(
+                "error: params.yaml: benchmarks run on the simulator; `mlops data use simulator` goes back"
+            )
         (folder / "params.yaml").write_text(text)
     for command in ("git init -q", "git add -A", "git commit -qm bench"):
         subprocess.run(command.split(), cwd=folder, check=True, env=environment(folder.parent / "home"))

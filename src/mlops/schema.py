@@ -33,6 +33,7 @@ HEADER = """\
 #   missing   words of this column that mean "no value", beyond the usual NA, ?, null and blanks
 #   format    how a date is written, as strptime reads it
 #   min, max, levels, required: rules; a row that breaks one is quarantined and counted
+#   truth     the true probability, which only simulated tables know; never a feature
 # derived:    features computed from others, one operation each: ratio, difference, product (numbers), days (dates)
 """
 
@@ -136,6 +137,8 @@ class UniqueKeyLoader(yaml.SafeLoader):
         """The mapping; an error that names the key and its line when a key stands there twice."""
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # the parent's own error: an unhashable key
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"{key.value} stands there twice", problem_mark=key.start_mark)
             seen.add(key.value)

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from mlops import schema, simulator
+from mlops.table import project
+
 ROOT = Path(__file__).resolve().parents[2]
 
 Run = subprocess.CompletedProcess[str]
@@ -56,7 +59,16 @@ class Workspace:
         self.edit("params.yaml", "resamples: 1000", "resamples: 200")
 
 
-def clone(folder: Path) -> None:
+def simulated(folder: Path) -> None:
+    """Put a clone back to the embedded default: whoever brought a table of her own can still run the tests."""
+    (folder / "params.yaml").write_text((ROOT / "tests" / "params.yaml").read_text())
+    (folder / "data" / "schema.yaml").write_text(schema.dump(simulator.SCHEMA))
+    pipeline = folder / "dvc.yaml"
+    pipeline.write_text(project.with_deps(pipeline.read_text(), []))
+    shutil.rmtree(folder / "data" / "source", ignore_errors=True)
+
+
+def clone(folder: Path, *, as_it_is: bool = False) -> None:
     """This working tree's files, committed or not, as the first commit of a repository of their own."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -67,6 +79,8 @@ def clone(folder: Path) -> None:
         if source.exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, folder / name)
+    if not as_it_is:
+        simulated(folder)
     for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "clone"]):
         subprocess.run(["git", *command], cwd=folder, check=True, env=environment(folder.parent / "git-home"))
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import vl_convert
 
-from tests.e2e.conftest import Workspace
+from tests.e2e.conftest import Workspace, clone
 
 pytestmark = pytest.mark.slow
 
@@ -132,7 +133,10 @@ def test_every_kind_of_model_goes_through_the_pipeline(ran: Workspace, kind: str
         ran.run("git checkout -q . && dvc checkout -q && git clean -fdq")
 
 
-def test_a_fresh_clone_knows_that_the_lock_is_current(fresh: Workspace) -> None:
+def test_a_fresh_clone_knows_that_the_lock_is_current(tmp_path: Path) -> None:
     """Without data: what is committed here belongs to this code and these parameters."""
+    (tmp_path / "clone").mkdir()
+    clone(tmp_path / "clone", as_it_is=True)
+    fresh = Workspace(tmp_path / "clone", tmp_path / "home")
     planned = fresh.run("dvc repro --dry --allow-missing").stdout
     assert "Running stage" not in planned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
 import re
 import sys
@@ -58,6 +59,16 @@ def test_the_commands_run_in_the_order_shown(fresh: Workspace) -> None:
     assert "simulated" not in shown["dvc repro"]
     assert fresh.run("mlops data use simulator").returncode == 0
     assert fresh.run("git status --porcelain data/schema.yaml dvc.yaml params.yaml").stdout == ""
+
+
+def test_the_figures_are_those_of_the_committed_run() -> None:
+    if (ROOT / "params.yaml").read_text() != (ROOT / "tests" / "params.yaml").read_text():
+        pytest.skip("params.yaml is not the embedded default's: the README shows that one's figures")
+    found = json.loads((ROOT / "metrics" / "evaluate" / "intervals.json").read_text())["metrics"]
+    for name in ("roc_auc", "expected_profit"):
+        value = found[name]
+        shown = f"{name:<22} │ {value['value']:.4f} │ {value['low']:.4f} – {value['high']:.4f}"
+        assert shown in README, shown
 
 
 def test_it_is_short_and_its_links_lead_somewhere() -> None:

@@ -68,7 +68,7 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lines = [f"{i},[bold]<{i % 3},{'x' if i == 5 else i / 2},,{'ja' if i % 4 else 'nein'}" for i in range(40)]
     (folder / "t.csv").write_text("\n".join(["who,[red]plan,fee,gone,left", *lines, "1,2"]) + "\n")
     table = {"files": ["data/source/t.csv"], "test": []}
-    (tmp_path / "params.yaml").write_text(project.with_table((ROOT / "params.yaml").read_text(), table))
+    (tmp_path / "params.yaml").write_text(project.with_table((ROOT / "tests" / "params.yaml").read_text(), table))
     columns = (
         Column("who", "id"), Column("[red]plan", "category"), Column("fee", "number"), Column("gone", "date"),
         Column("left", "target", positive="ja", negative="nein"),

@@ -39,7 +39,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
             Path(name).write_text(text, encoding="utf-8")
         Path("data/schema.yaml").write_text(dump(schema))
         settings = Table(files=[n for n in files if n not in test], test=list(test), **table)  # type: ignore[arg-type]
-        whole = params.load(ROOT / "params.yaml")
+        whole = params.load(ROOT / "tests" / "params.yaml")
         data = whole.data.model_copy(update={"source": "table", "table": settings})
         ingest.work(View(whole.model_copy(update={"data": data}), VIEWS["ingest"]))
         found: dict = json.loads(Path("data/raw/metadata.json").read_text())
@@ -128,7 +128,7 @@ def test_headerless_files_match_by_place(work: Work) -> None:
 
 def test_the_simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    whole = params.load(ROOT / "params.yaml")
+    whole = params.load(ROOT / "tests" / "params.yaml")
     small = whole.data.simulator.model_copy(update={"customers": 60, "months": 3})
     ingest.work(View(whole.model_copy(update={"data": whole.data.model_copy(update={"simulator": small})}), ("data",)))
     found = json.loads(Path("data/raw/metadata.json").read_text())

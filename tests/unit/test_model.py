@@ -110,7 +110,7 @@ def params() -> Callable[..., View]:
     import yaml
 
     def view(**changes: Any) -> View:
-        document = yaml.safe_load((ROOT / "params.yaml").read_text())
+        document = yaml.safe_load((ROOT / "tests" / "params.yaml").read_text())
         loaded: Params = parse({**document, "n_estimators": 40, **changes})
         return View(loaded, VIEWS["train"])
 

@@ -14,12 +14,21 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def document() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "tests" / "params.yaml").read_text())
     return loaded
 
 
-def test_the_shipped_file_is_valid_and_frozen() -> None:
-    loaded = params.load(ROOT / "params.yaml")
+def test_the_projects_own_file_is_valid_and_has_the_keys_of_the_default() -> None:
+    def keys(value: Any) -> Any:
+        return {k: keys(v) for k, v in value.items() if k != "table"} if isinstance(value, dict) else None
+
+    own, default = (yaml.safe_load((ROOT / f / "params.yaml").read_text()) for f in (".", "tests"))
+    assert keys(own) == keys(default)
+    params.load(ROOT / "params.yaml")
+
+
+def test_the_default_is_valid_and_frozen() -> None:
+    loaded = params.load(ROOT / "tests" / "params.yaml")
     assert loaded.model == "xgboost"
     assert loaded.data.simulator.start == "2025-01"
     with pytest.raises(Exception, match="frozen"):
@@ -107,7 +116,7 @@ def test_broken_files_are_one_line(tmp_path: Path) -> None:
 
 
 def test_a_stage_cannot_read_what_it_does_not_declare() -> None:
-    view = params.view("evaluate", ROOT / "params.yaml")
+    view = params.view("evaluate", ROOT / "tests" / "params.yaml")
     assert view.get("decision.value_saved") > 0
     assert view.get("evaluate").resamples >= 100
     with pytest.raises(ParamsError, match=r"does not declare decision\.threshold"):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mlops import cli, results
+from mlops import cli, results, schema, simulator
 from mlops.errors import MlopsError
 
 
@@ -77,10 +77,10 @@ def test_params_check_finds_what_dvc_would_not_run_for(
     root = Path(__file__).resolve().parents[2]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "schema.yaml").write_text((root / "data" / "schema.yaml").read_text())
-    (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text())
+    (tmp_path / "data" / "schema.yaml").write_text(schema.dump(simulator.SCHEMA))
+    (tmp_path / "params.yaml").write_text((root / "tests" / "params.yaml").read_text())
     assert cli.main(["params", "check"]) == 0
-    (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text() + "\nmax_dept: 3\n")
+    (tmp_path / "params.yaml").write_text((root / "tests" / "params.yaml").read_text() + "\nmax_dept: 3\n")
     assert cli.main(["params", "check"]) == 1
     assert capsys.readouterr().err == "error: params.yaml: max_dept is not a known key; did you mean max_depth?\n"
 

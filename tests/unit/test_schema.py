@@ -103,3 +103,10 @@ def test_a_column_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
     path.write_text("columns:\n  a: {kind: number}\n  a: {kind: text}\n  t: {kind: target, positive: 1, negative: 0}\n")
     with pytest.raises(SchemaError, match=r"a stands there twice\s+in .*, line 3"):
         schema.load(path)
+
+
+def test_a_key_that_is_a_list_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "schema.yaml"
+    path.write_text("? [a, b]\n: 1\n")
+    with pytest.raises(SchemaError, match="is not valid YAML"):
+        schema.load(path)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text((ROOT / "tests" / "params.yaml").read_text())
     (tmp_path / "dvc.yaml").write_text("stages: {train: {cmd: x, deps: [input.csv, code]}}")
     (tmp_path / "input.csv").write_text("a")
     (tmp_path / "code").mkdir()

@@ -105,7 +105,9 @@ def test_text_has_several_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [("customerID", True), ("user_id", True), ("ID", True), ("CustomerId", True), ("RowNumber", True), ("id.1", True),
-     ("paid", False), ("width", False), ("valid", False), ("identity", False), ("Account length", False)],
+     ("paid", False), ("width", False), ("valid", False), ("identity", False), ("Account length", False),
+     ("phone_minutes", False), ("Phone Calls", False), ("price_index", False), ("account_age", False),
+     ("phone", True), ("phone_number", True), ("index", True), ("Kundennr", True), ("store_id", True)],
 )  # fmt: skip
 def test_names_of_identifiers(name: str, expected: bool) -> None:
     assert named_like_id(name) == expected

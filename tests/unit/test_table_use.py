@@ -159,7 +159,7 @@ def test_only_in_the_repositorys_folder(
 
 
 def test_editing_keeps_every_other_byte() -> None:
-    for text in ((ROOT / "params.yaml").read_text(),):
+    for text in ((ROOT / "tests" / "params.yaml").read_text(),):
         there = project.with_table(text, {"files": ["data/source/a b.csv"], "delimiter": "\t", "decimal": ","})
         assert project.with_table(there, None) == project.with_table(text, None)
     text = (ROOT / "dvc.yaml").read_text()

@@ -2,8 +2,8 @@
 
 A side is drawn by hashing the customer's id with the split's seed (a row without id: its feature values), so it depends
 on nothing else: neither the order of the rows nor the other rows. Whoever was a test customer stays one when data is
-added. On a table with a time column, train and validation customers are seen before the cutoff only, test customers
-from it on.
+added. Rows without id of which very many are alike are the exception; see `apart`. On a table with a time column, train
+and validation customers are seen before the cutoff only, test customers from it on.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def apart(hashes: Hashes, y: NDArray[np.int8]) -> Hashes:
 
     Rows without id that are alike are taken for copies and share a side. Where more than 1 % of all rows are alike (a
     table of few categories), they are many customers: each gets a hash of its own, by its number among those of its
-    outcome, so that neither the order of rows nor added rows move it.
+    outcome. The order of rows moves none of them; added rows may, when they take a group over or under that share.
     """
     _, group, count = np.unique(hashes, return_inverse=True, return_counts=True)
     many = count[group] > max(COPIES * len(hashes), MOST_COPIES)

@@ -17,7 +17,8 @@ from mlops.table.values import encoded, present
 
 PERSON = re.compile(r"customer|user|client|account|subscriber|member|person|kunde|phone|telefon|msisdn|email|policy")
 IDENTIFIER = re.compile(rf"({PERSON.pattern}|row|record|contract)n?(id|no|nr|num|number|nummer|key)")
-ID_WORDS = {"id", "ids", "uuid", "guid", "rownames", "rownumber", "index", "idx", "msisdn", "unnamed", "phone"}
+ID_WORDS = {"id", "ids", "uuid", "guid", "rownames", "rownumber", "msisdn", "unnamed"}
+ALONE = {"index", "idx", "phone"}  # identifiers as the whole name; price_index and phone_minutes are amounts
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ def named_like_id(name: str) -> bool:
     """Whether a name says identifier: customerID, user_id, uuid, rownames; not paid, valid, width."""
     split = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)
     words = re.split(r"[^A-Za-z0-9]+", split.casefold())
+    if len(words) == 1 and words[0] in ALONE:
+        return True
     return bool(ID_WORDS.intersection(words)) or IDENTIFIER.fullmatch("".join(words)) is not None
 
 

@@ -91,6 +91,8 @@ def _mapped(path: Path) -> Bytes:
                 raise TableError(f"{path} is empty; give a CSV or Parquet file with rows")
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError:
+        if path.with_name(path.name + ".dvc").exists():
+            raise TableError(f"{path} is not here, only its .dvc file; fetch it with `dvc pull {path}.dvc`") from None
         raise TableError(f"{path} does not exist{_similar(path)}") from None
     except (OSError, ValueError) as error:
         raise TableError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
