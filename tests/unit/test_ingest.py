@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops import ingest, params
-from mlops.errors import SchemaError
+from mlops.errors import SchemaError, TableError
 from mlops.params import VIEWS, Table, View
 from mlops.schema import Column, Schema, dump
+from mlops.table.dialect import Told
+from mlops.table.read import read_files
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = Schema((
@@ -143,3 +145,10 @@ def test_errors_are_one_line_and_exit_code_1(
     monkeypatch.chdir(tmp_path)
     assert ingest.main([]) == 1
     assert capsys.readouterr().err.startswith("error: params.yaml is missing")
+
+
+def test_a_file_of_which_only_the_pointer_is_here_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("customers.csv.dvc").write_text("outs: []")
+    with pytest.raises(TableError, match=r"only its .dvc file; fetch it with `dvc pull customers.csv.dvc`"):
+        read_files([Path("customers.csv")], Told())

@@ -2,138 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import math
 import pickle
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import joblib
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 
-from mlops import bundle, columns, features
-from mlops.encode import Encoder, OneHot, TargetMean
-from mlops.errors import BundleError, DataError, TrainingError
-from mlops.features import Plan, Scalar
-from mlops.model import calibrate, encoding, export, fit, kinds
-from mlops.model.pipeline import CalibratedModel, assemble
-from mlops.params import VIEWS, Params, View, parse
-from mlops.schema import Column, Derived, Schema
-from mlops.train import Rows, check, encode, fit_model
-
-ROOT = Path(__file__).resolve().parents[2]
-KINDS = list(kinds.DEFAULTS)
-SCHEMA = Schema(
-    (
-        Column("minutes", "number"),
-        Column("sessions", "number"),
-        Column("auto", "boolean"),
-        Column("plan [a,b]", "category"),
-        Column("region", "category"),
-        Column("since", "date"),
-        Column("comment", "text"),
-        Column("churned", "target", positive="1", negative="0"),
-    ),
-    (Derived("per_session", "ratio", ("minutes", "sessions")),),
+from mlops import columns, features
+from mlops.encode import OneHot, TargetMean
+from mlops.errors import TrainingError
+from mlops.features import Plan
+from mlops.model import calibrate, encoding
+from mlops.model.pipeline import assemble
+from mlops.params import View
+from mlops.train import Rows, check
+from tests.unit.models import (
+    KINDS,
+    TOLERANCE,
+    Fitted,
+    features_auc,
+    fitted_on,
+    rows_of,
+    saved,
+    simulated,
+    to_scalars,
 )
-TOLERANCE = {"random_forest": 5e-6}
-
-
-def simulated(rows: int, seed: int) -> tuple[pa.Table, np.ndarray[Any, np.dtype[np.int8]]]:
-    rng = np.random.default_rng(seed)
-    minutes = np.where(rng.random(rows) < 0.2, np.nan, rng.gamma(2.0, 40.0, rows).round(2))
-    sessions = rng.integers(0, 9, rows).astype(float)
-    plan = rng.choice(np.array(["<5", "a,b", "[pro]", "new\u00e9"], dtype=object), rows)
-    plan[rng.random(rows) < 0.1] = None
-    region = np.array([f"r{i}" for i in rng.zipf(1.6, rows) % 70], dtype=object)
-    auto = rng.random(rows) < 0.5
-    comment = rng.choice(np.array([None, "love it", "hate the crashes", "bill came"], dtype=object), rows)
-    days = rng.integers(15_000, 19_000, rows)
-    churn_score = -1.2 + 0.9 * (plan == "<5") - 0.02 * np.nan_to_num(minutes, nan=10) + 0.8 * np.isnan(minutes)
-    churn_score += np.where(comment == "hate the crashes", 1.2, 0) + (region == "r1") - 0.2 * auto
-    y = (rng.random(rows) < 1 / (1 + np.exp(-churn_score))).astype(np.int8)
-    table = pa.table(
-        {
-            "minutes": pa.array(minutes, from_pandas=True),
-            "sessions": sessions,
-            "auto": pa.array(auto, pa.bool_()),
-            "plan [a,b]": pa.array(plan, pa.string()),
-            "region": pa.array(region, pa.string()),
-            "since": pa.array((days * 86400).astype("datetime64[s]")),
-            "comment": pa.array(comment, pa.string()),
-        }
-    )
-    return table, y
-
-
-@dataclass(frozen=True)
-class Fitted:
-    encoder: Encoder
-    model: CalibratedModel
-    validation_p: np.ndarray[Any, np.dtype[np.float64]]
-    described: dict[str, Any]
-
-
-def fitted_on(
-    train: Rows, validation: Rows, plan: Plan, view: View, watch: fit.Watch = lambda step, values: None
-) -> Fitted:
-    encoded = encode(train, validation, plan, view)
-    made = fit_model(encoded, view, watch)
-    described = {"signature": encoded.signature, "profile": encoded.profile}
-    return Fitted(encoded.encoder, made.model, made.validation_p, described)
-
-
-def rows_of(plan: Plan, table: pa.Table, y: Any) -> Rows:
-    ids = pa.chunked_array([pa.array([f"c{i // 2}" for i in range(len(y))])])
-    return Rows(plan.columns(columns.raw(table, plan.inputs)), y, columns.coded(ids))
-
-
-def to_scalars(plan: Plan, table: pa.Table) -> list[dict[str, Scalar]]:
-    raw = columns.raw(table, plan.inputs)
-    listed = {}
-    for name, values in raw.items():
-        if isinstance(values, features.Coded):
-            listed[name] = [None if c < 0 else values.levels[c] for c in values.codes]
-        else:
-            listed[name] = values.tolist()
-    return [dict(zip(listed, row, strict=True)) for row in zip(*listed.values(), strict=True)]
-
-
-@pytest.fixture(scope="module")
-def params() -> Callable[..., View]:
-    import yaml
-
-    def view(**changes: Any) -> View:
-        document = yaml.safe_load((ROOT / "tests" / "params.yaml").read_text())
-        loaded: Params = parse({**document, "n_estimators": 40, **changes})
-        return View(loaded, VIEWS["train"])
-
-    return view
-
-
-@pytest.fixture(scope="module")
-def plan() -> Plan:
-    return features.plan(SCHEMA, {"sessions": False}, with_sentiment=True)
-
-
-@pytest.fixture(scope="module")
-def fitted(params: Callable[..., View], plan: Plan) -> dict[str, Fitted]:
-    train, validation = (rows_of(plan, *simulated(n, seed)) for n, seed in ((1500, 1), (700, 2)))
-    changes: dict[str, dict[str, Any]] = {kind: {"model": kind} for kind in KINDS}
-    changes["logistic_regression"]["n_estimators"] = None
-    return {kind: fitted_on(train, validation, plan, params(**change)) for kind, change in changes.items()}
-
-
-def saved(kind: str, made: Fitted, plan: Plan, folder: Path) -> bundle.Bundle:
-    files = export.files(kind, made.model.estimator, made.encoder, made.model.calibrator, made.described)
-    bundle.save(folder, files, {"threshold": made.model.threshold, "model": kind})
-    return bundle.load(folder)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -157,12 +54,6 @@ def test_notebook_bulk_and_row_score_the_same(kind: str, fitted: dict[str, Fitte
     assert np.max(np.abs(one_by_one[:, 0] - library)) <= tolerance
     assert np.max(np.abs(one_by_one[:, 1] - p)) <= 1e-6
     assert features_auc(y, p) > 0.7
-
-
-def features_auc(y: Any, p: Any) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(y, p))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -319,120 +210,3 @@ def test_the_threshold_is_the_most_profitable_one() -> None:
     assert calibrate.best_threshold(p, np.zeros(3000, dtype=np.int8), 100, 10) == 1.0
     unrounded = p + rng.uniform(-4e-7, 4e-7, 3000)
     assert np.array_equal(unrounded >= threshold, np.round(unrounded, 6) >= threshold)
-
-
-def test_altered_bundles_are_refused(fitted: dict[str, Fitted], plan: Plan, tmp_path: Path) -> None:
-    saved("xgboost", fitted["xgboost"], plan, tmp_path)
-    model = (tmp_path / "model.onnx").read_bytes()
-    (tmp_path / "model.onnx").write_bytes(model[:-1] + b"x")
-    with pytest.raises(BundleError, match=r"model.onnx is not what its manifest says"):
-        bundle.load(tmp_path)
-    (tmp_path / "model.onnx").unlink()
-    with pytest.raises(BundleError, match=r"model.onnx is missing; `dvc checkout"):
-        bundle.load(tmp_path)
-    manifest = json.loads((tmp_path / "manifest.json").read_bytes())
-    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
-    with pytest.raises(BundleError, match="reads format 1"):
-        bundle.load(tmp_path)
-    (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(BundleError, match="cannot be read"):
-        bundle.load(tmp_path)
-    with pytest.raises(BundleError, match=r"manifest.json is missing; make the model with `dvc repro`"):
-        bundle.load(tmp_path / "nowhere")
-
-
-def test_a_wrong_model_with_right_digests_is_refused(fitted: dict[str, Fitted], plan: Plan, tmp_path: Path) -> None:
-    saved("xgboost", fitted["xgboost"], plan, tmp_path)
-    names = [p.name for p in tmp_path.iterdir() if p.name != "manifest.json"]
-    files = {name: (tmp_path / name).read_bytes() for name in names}
-    bundle.save(tmp_path, {**files, "model.onnx": b"no model"}, {"threshold": 0.1})
-    with pytest.raises(BundleError, match=r"model.onnx cannot be loaded"):
-        bundle.load(tmp_path)
-    bundle.save(tmp_path, {**files, "encoder.json": b"{}"}, {"threshold": 0.1})
-    with pytest.raises(BundleError, match=r"encoder.json is not an encoder"):
-        bundle.load(tmp_path)
-    bundle.save(tmp_path, {"model.onnx": files["model.onnx"]}, {"threshold": 0.1})
-    with pytest.raises(BundleError, match=r"does not list encoder.json"):
-        bundle.load(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "change", "message"),
-    [
-        ("encoder.json", lambda d: {**d, "features": d["features"][1:]}, "do not belong together"),
-        ("encoder.json", lambda d: {**d, "features": [], "blocks": [], "inputs": []}, "the model reads another number"),
-        ("encoder.json", lambda d: {**d, "inputs": d["inputs"][::-1]}, "signature and encoder name other columns"),
-        ("calibrator.json", lambda d: {**d, "score": "odds"}, "the calibrator is none"),
-        ("calibrator.json", lambda d: {**d, "slope": "steep"}, "is not a served model"),
-        ("signature.json", lambda d: {}, "is not a served model"),
-    ],
-)
-def test_parts_that_do_not_belong_together_are_refused(
-    fitted: dict[str, Fitted], plan: Plan, tmp_path: Path, name: str, change: Callable[[Any], Any], message: str
-) -> None:
-    saved("xgboost", fitted["xgboost"], plan, tmp_path)
-    files = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.name != "manifest.json"}
-    altered = json.dumps(change(json.loads(files[name]))).encode()
-    bundle.save(tmp_path, {**files, name: altered}, {"threshold": 0.1})
-    with pytest.raises(BundleError, match=message):
-        bundle.load(tmp_path)
-
-
-@pytest.mark.parametrize("threshold", [float("nan"), 7, -0.1])
-def test_a_threshold_is_a_probability(fitted: dict[str, Fitted], plan: Plan, tmp_path: Path, threshold: float) -> None:
-    saved("xgboost", fitted["xgboost"], plan, tmp_path)
-    manifest = json.loads((tmp_path / "manifest.json").read_bytes())
-    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "threshold": threshold}))
-    with pytest.raises(BundleError, match="is no probability"):
-        bundle.load(tmp_path)
-
-
-def test_numbers_that_float32_cannot_hold_are_refused(fitted: dict[str, Fitted], plan: Plan, tmp_path: Path) -> None:
-    served = saved("xgboost", fitted["xgboost"], plan, tmp_path)
-    table, _ = simulated(3, 1)
-    (row, *_) = to_scalars(plan, table)
-    with pytest.raises(DataError, match=r"minutes: a value is beyond ±3.4e\+38"):
-        served.score_row({**row, "minutes": 1e300})
-    raw = columns.raw(table, plan.inputs)
-    with pytest.raises(DataError, match="minutes: a value is beyond"):
-        served.score_columns({**raw, "minutes": np.array([1.0, -1e300, 2.0])})
-
-
-def test_signature_describes_what_clients_send(fitted: dict[str, Fitted], plan: Plan, tmp_path: Path) -> None:
-    served = saved("xgboost", fitted["xgboost"], plan, tmp_path)
-    inputs = {i["name"]: i for i in served.signature["inputs"]}
-    assert list(inputs) == [i.name for i in plan.inputs]
-    assert inputs["sessions"] == {
-        "name": "sessions", "kind": "number", "nullable": False, "whole": True, "min": 0, "max": 8, "example": 4
-    }  # fmt: skip
-    assert inputs["plan [a,b]"]["levels"] == ["<5", "[pro]", "a,b", "newé"]
-    assert served.profile["features"]["minutes"]["missing"] == pytest.approx(0.2, abs=0.05)
-    assert sum(served.profile["features"]["minutes"]["shares"]) == pytest.approx(1)
-    assert served.profile["rows"] == 1500
-
-
-def test_encoder_survives_json(fitted: dict[str, Fitted], plan: Plan) -> None:
-    encoder = fitted["xgboost"].encoder
-    again = Encoder.from_json(json.loads(json.dumps(encoder.to_json())))
-    table, _ = simulated(200, 9)
-    raw = columns.raw(table, plan.inputs)
-    assert np.array_equal(encoder.columns(raw), again.columns(raw), equal_nan=True)
-
-
-def test_the_frame_may_hold_other_columns(fitted: dict[str, Fitted]) -> None:
-    pipeline = assemble(fitted["xgboost"].encoder, fitted["xgboost"].model)
-    frame = simulated(50, 5)[0].to_pandas()
-    extra = pd.concat([pd.Series(range(50), name="id"), frame], axis=1)
-    assert np.array_equal(pipeline.predict_proba(frame), pipeline.predict_proba(extra))
-    assert set(pipeline.predict(frame)) <= {0, 1}
-
-
-def test_scoring_needs_neither_pandas_nor_scikit_learn() -> None:
-    import subprocess
-
-    code = (
-        "import sys, mlops.bundle, mlops.encode, mlops.errors;"
-        "print([m for m in ('pandas', 'sklearn', 'xgboost', 'dvc', 'pyarrow', 'onnx') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"

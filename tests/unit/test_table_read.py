@@ -296,10 +296,3 @@ def test_what_csv_writes_is_read_back(tmp_path_factory: pytest.TempPathFactory, 
     (found,) = read_files([path], told)
     assert list(zip(*(c.to_pylist() for c in found.columns.values()), strict=True)) == rows
     assert not found.rejected
-
-
-def test_a_file_of_which_only_the_pointer_is_here_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("customers.csv.dvc").write_text("outs: []")
-    with pytest.raises(TableError, match=r"only its .dvc file; fetch it with `dvc pull customers.csv.dvc`"):
-        read_files([Path("customers.csv")], Told())
