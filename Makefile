@@ -10,9 +10,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 unexport PYTHONPATH PYTHONHOME
 
-CODE := src tests benchmarks $(wildcard api)
+CODE := src api deploy tests benchmarks
 
-.PHONY: pipeline setup setup-test test test-fast check format lock plots bench clean help
+.PHONY: pipeline setup setup-test test test-fast check format lock plots serve image bench clean help
 
 pipeline: setup  ## set up .venv, run the pipeline, show the result
 	@mlops params check
@@ -49,17 +49,24 @@ format: setup-test  ## mend style
 	ruff check --fix $(CODE)
 	ruff format $(CODE)
 
-lock: setup  ## write requirements.txt and tests/requirements.txt anew from pyproject.toml (needs uv)
+lock: setup  ## write every lock anew from pyproject.toml and the .in files (needs uv)
 	.ci/locks --write
 
 plots: setup  ## write dvc_plots/index.html
 	dvc plots show
 
+serve: setup  ## run the API on http://127.0.0.1:8000 (settings: docs/service.md)
+	python -m api
+
+image: setup  ## build the API's container image, the model baked in, labelled with commit and model digest
+	digest=$$(python deploy/bake.py models) && DOCKER_BUILDKIT=1 docker build -f api/Dockerfile -t churn-api \
+	  --build-arg COMMIT="$$(git describe --always --abbrev=40 --dirty --exclude='*')" --build-arg MODEL_DIGEST="$$digest" .
+
 bench: setup-test  ## measure; see docs/benchmarks.md
 	python -m benchmarks
 
 clean:  ## remove .venv and what tools cached; data and models stay
-	rm -rf $(VENV) dvc_plots .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-clients dvc_plots .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

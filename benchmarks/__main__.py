@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import pipeline
+from benchmarks import batch, pipeline, serving
 
 BENCHMARKS = {
     "startup": pipeline.startup,
@@ -12,15 +12,23 @@ BENCHMARKS = {
     "million": pipeline.million_rows,
     "memory": pipeline.peak_memory,
     "cold": pipeline.cold,
+    "serving-one": serving.one,
+    "serving-batch": serving.batch,
+    "serving-start": serving.start,
+    "row": serving.row,
+    "batch": batch.batch,
 }
+GROUPS = {"serving": ("serving-one", "serving-batch", "serving-start", "row")}
+"""Names that stand for several."""
 
 
 def main(argv: list[str]) -> int:
-    unknown = [name for name in argv if name not in BENCHMARKS]
+    chosen = [name for given in argv for name in GROUPS.get(given, (given,))]
+    unknown = [name for name in chosen if name not in BENCHMARKS]
     if unknown:
-        print(f"error: {unknown[0]} is none of {', '.join(BENCHMARKS)}", file=sys.stderr)
+        print(f"error: {unknown[0]} is none of {', '.join([*BENCHMARKS, *GROUPS])}", file=sys.stderr)
         return 2
-    for name in argv or BENCHMARKS:
+    for name in chosen or BENCHMARKS:
         print(f"## {name}", flush=True)
         print(BENCHMARKS[name](), flush=True)
     return 0

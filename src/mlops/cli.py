@@ -60,7 +60,7 @@ def build() -> Parser:
     parser = Parser(prog="mlops", description="Churn prediction whose only server is Git.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"mlops {__version__}", help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for register in (_register_data, _register_metrics, _register_params):
+    for register in (_register_data, _register_metrics, _register_params, _register_predict):
         register(commands)
     return parser
 
@@ -101,6 +101,38 @@ def _register_params(commands: argparse._SubParsersAction[Parser]) -> None:
         allow_abbrev=False,
     )
     check.set_defaults(run=_params_check)
+
+
+def _register_predict(commands: argparse._SubParsersAction[Parser]) -> None:
+    predict = commands.add_parser(
+        "predict",
+        help="score a file of customers",
+        description="Score all rows of a CSV or Parquet file with the promoted model, or the workspace's own where "
+        "none is promoted.",
+        allow_abbrev=False,
+    )
+    predict.add_argument("--input", required=True, metavar="FILE", help="CSV (packed too) with a header, or Parquet")
+    predict.add_argument(
+        "--output", required=True, metavar="FILE", help=".csv, .csv.gz or .parquet, replaced at the end"
+    )
+    predict.add_argument("--stage", metavar="STAGE", help="whose model: prod, canary, …; prod unless told otherwise")
+    predict.add_argument("--models", default="models", metavar="DIR", help="the folder of models (models)")
+    predict.add_argument(
+        "--keep", nargs="+", action="extend", default=[], metavar="COLUMN", help="columns that the output gets"
+    )
+    predict.add_argument("--quarantine", metavar="FILE", help="rows that cannot be scored (OUTPUT's name.rejected.csv)")
+    predict.add_argument(
+        "--max-bad", type=float, default=0.1, metavar="SHARE", help="of all rows, before it fails (0.1)"
+    )
+    predict.add_argument("--threads", type=int, metavar="N", help="all processors unless told otherwise")
+    predict.add_argument("--json", action="store_true", help="what was done, as JSON")
+    predict.set_defaults(run=_predict)
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    from mlops.batch import command
+
+    command.run(arguments)
 
 
 def _metrics(arguments: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ def pin() -> None:
     thirds longer instead of three times as long (docs/benchmarks.md).
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would keep a device id in the home folder
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return
     os.environ["OPENBLAS_CORETYPE"] = "Haswell"

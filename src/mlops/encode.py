@@ -10,8 +10,11 @@ not see count as rare, or get the mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -83,8 +86,8 @@ class Encoder:
         self.names: list[str] = [name for block in blocks for name in block.names]
         starts = np.cumsum([0, *(len(block.names) for block in blocks)]).tolist()
         self.starts: list[int] = starts[:-1]
-        self._empty = [0.0] * len(self.names)
-        self._writers = [_row_writer(b, s) for b, s in zip(blocks, self.starts, strict=True)]
+        self._row_bytes = _row_writer(plan, blocks)
+        self._row_shape = (1, len(self.names))
 
     @property
     def width(self) -> int:
@@ -108,13 +111,13 @@ class Encoder:
         return self._checked(out)
 
     def row(self, raw: Mapping[str, Scalar]) -> Matrix:
-        """One row's raw values → float32 matrix of shape (1, width); raises as `matrix` does."""
-        features = self.plan.row(raw)
-        out = self._empty.copy()
-        for write in self._writers:
-            write(features, out)
-        with np.errstate(over="ignore"):
-            return self._checked(np.array([out], dtype=np.float32))
+        """One row's raw values → float32 matrix of shape (1, width), not to be written to; raises as `matrix` does."""
+        try:
+            return np.ndarray(self._row_shape, np.float32, self._row_bytes(raw))
+        except (struct.error, OverflowError, TypeError):
+            # What the quick way does not take goes the way of columns, which names the column that is wrong.
+            row = self.plan.row(raw)
+            return self.matrix({f.name: _column_of(row[f.name], f.kind) for f in self.plan.features})
 
     def _checked(self, matrix: Matrix) -> Matrix:
         """Refuse numbers that float32 cannot hold: as infinity they would score as something else in every library."""
@@ -146,7 +149,7 @@ class Encoder:
             if {f.name for f in plan.features} != made or {b.feature for b in blocks} != made:
                 raise ValueError("blocks, features and inputs do not belong together")
             return cls(plan, blocks)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"encoder.json is not an encoder ({error!r}); make it again with `dvc repro`") from error
 
 
@@ -181,31 +184,65 @@ def _write_columns(block: Block, values: Values, out: Matrix) -> None:
     out[np.arange(len(where)), where] = 1.0
 
 
-RowWriter = Callable[[Mapping[str, Scalar], list[float]], None]
+def _column_of(value: Scalar, kind: str) -> Values:
+    """A feature's value as a column of one row."""
+    if kind == "category":
+        return Coded(np.array([-1 if value is None else 0], dtype=np.int32), (str(value),))
+    return np.array([value], dtype=np.float64)
 
 
-def _row_writer(block: Block, start: int) -> RowWriter:
-    """The row form of a block, with everything that can be looked up beforehand looked up."""
-    name = block.feature
-    if isinstance(block, Number):
+def _row_writer(plan: Plan, blocks: Sequence[Block]) -> Callable[[Mapping[str, Scalar]], bytes]:
+    """A function from one row's raw values to the matrix row's bytes, with all that can be looked up beforehand.
 
-        def number(features: Mapping[str, Scalar], out: list[float]) -> None:
-            out[start] = features[name]  # type: ignore[assignment]
+    A list holds one value per block. First it holds each feature's first raw column: plain numbers are done. Levels
+    become their rate, or the bytes of all their columns; then the operations of other features are applied. At last
+    `struct` makes float32 of everything at once: it rounds as NumPy does and refuses numbers that are too large.
 
-        return number
+    What is returned raises OverflowError, struct.error or TypeError for a value that it does not take.
+    """
+    made = {f.name: f for f in plan.features}
+    features = [made[block.feature] for block in blocks]
+    first = _picker([f.inputs[0] for f in features])
+    numbers = _picker([i for i, block in enumerate(blocks) if isinstance(block, Number)])
+    tables = [(i, *_table(block)) for i, block in enumerate(blocks) if not isinstance(block, Number)]
+    applied = [(i, OPS[f.op][0], f.inputs[1:]) for i, f in enumerate(features) if f.op != "value"]
+    unary = [(i, operation) for i, operation, others in applied if not others]
+    binary = [(i, operation, others[0]) for i, operation, others in applied if others]
+    pack = struct.Struct("=" + "".join(map(_format, blocks))).pack
+
+    def write(raw: Mapping[str, Scalar]) -> bytes:
+        values = list(first(raw))
+        for i, table, unseen in tables:
+            values[i] = table(values[i], unseen)
+        for i, operation in unary:
+            values[i] = operation(values[i])
+        for i, operation, other in binary:
+            values[i] = operation(values[i], raw[other])
+        # hypot is infinite when any number is, whatever the others are (NaN too); `pack` would take an infinity.
+        if math.hypot(*numbers(values)) == math.inf:
+            raise OverflowError
+        return pack(*values)
+
+    return write
+
+
+def _picker(keys: Sequence[Any]) -> Callable[[Any], Sequence[Any]]:
+    """A function that takes the items of these keys out of what it is given."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return lambda source: [source[key] for key in keys]
+
+
+def _format(block: Block) -> str:
+    """How `struct` packs a block: one-hot columns come as bytes already."""
+    return f"{4 * len(block.names)}s" if isinstance(block, OneHot) else "f"
+
+
+def _table(block: OneHot | TargetMean) -> tuple[Callable[[Any, Any], Any], float | bytes]:
+    """Level (None: missing) → what stands for it in the matrix row; and what stands for levels that were not seen."""
     if isinstance(block, TargetMean):
-        rates, other, missing = dict(zip(block.levels, block.rates, strict=True)), block.other, block.missing
-
-        def rate(features: Mapping[str, Scalar], out: list[float]) -> None:
-            level = features[name]
-            out[start] = missing if level is None else rates.get(level, other)  # type: ignore[arg-type]
-
-        return rate
-    place = {level: start + i for i, level in enumerate(block.levels)}
-    rare = start + len(block.levels)
-
-    def one_hot(features: Mapping[str, Scalar], out: list[float]) -> None:
-        level = features[name]
-        out[rare + 1 if level is None else place.get(level, rare)] = 1.0  # type: ignore[arg-type]
-
-    return one_hot
+        rates: dict[str | None, float] = dict(zip(block.levels, block.rates, strict=True))
+        return (rates | {None: block.missing}).get, block.other
+    *known, rare, missing = [row.tobytes() for row in np.eye(len(block.names), dtype=np.float32)]
+    columns: dict[str | None, bytes] = dict(zip(block.levels, known, strict=True))
+    return (columns | {None: missing}).get, rare

@@ -15,13 +15,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlops.errors import SchemaError
-from mlops.schema import Schema
+
+if TYPE_CHECKING:  # the service, which never sees a schema, need not import YAML
+    from mlops.schema import Schema
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 NAN = float("nan")

@@ -24,6 +24,7 @@ from scmrepo.exceptions import SCMError
 from tqdm import tqdm
 
 from mlops import bundle, columns, stage
+from mlops import schema as schemas
 from mlops.encode import Encoder
 from mlops.errors import DataError, TrainingError
 from mlops.features import Coded, Floats, Plan, Values
@@ -101,8 +102,8 @@ def _varies(values: Values) -> bool:
     return len(seen) > 0 and not bool(np.all((seen == seen[0]) | ((seen != seen) & (seen[0] != seen[0]))))
 
 
-def encode(train: Rows, validation: Rows, plan: Plan, params: View) -> Encoded:
-    """Fit the encoder on training rows and encode both sides."""
+def encode(train: Rows, validation: Rows, plan: Plan, params: View, id_column: str | None = None) -> Encoded:
+    """Fit the encoder on training rows and encode both sides. id_column: the signature names it."""
     rules = encoding.LevelRules(params.get("features.one_hot_levels"), params.get("features.min_level_rows"))
     folds = encoding.customer_folds(train.customers, params.get("seed"))
     encoder, x = encoding.fit(plan, train.features, train.y, folds, rules)
@@ -110,7 +111,7 @@ def encode(train: Rows, validation: Rows, plan: Plan, params: View) -> Encoded:
         encoder,
         fit.Side(x, train.y),
         fit.Side(encoder.matrix(validation.features), validation.y),
-        describe.signature(encoder, train.features),
+        describe.signature(encoder, train.features, id_column),
         describe.profile(train.features),
     )
 
@@ -146,17 +147,19 @@ def _plan() -> Plan:
     return Plan.from_json(json.loads(path.read_bytes()))
 
 
-def _read_and_encode(params: View) -> Encoded:
+def read_and_encode(params: View) -> Encoded:
+    """The features that preprocess wrote, encoded. Raises as `check` does."""
     plan = _plan()
     train, validation = (read(FEATURES / f"{side}.parquet", plan) for side in ("train", "validation"))
     check(train, validation)
-    return encode(train, validation, plan, params)
+    id_column = schemas.load().role("id")
+    return encode(train, validation, plan, params, id_column.name if id_column else None)
 
 
 def work(params: View) -> None:
     """Read data/features, fit, and put models/ in place of the previous one."""
     kind = params.get("model")
-    encoded = _read_and_encode(params)
+    encoded = read_and_encode(params)
     pa.default_memory_pool().release_unused()  # the features were read with it; now the trees need the memory
     fitted = _fit_in_public(encoded, params)
     model, encoder = fitted.model, encoded.encoder

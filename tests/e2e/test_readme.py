@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import random
 import re
+import signal
+import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import ROOT, Workspace
+from tests.service.server import free_port
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -35,17 +40,40 @@ def customers(path: Path) -> None:
             writer.writerow([f"{i:04}-X", tenure, contract, "Yes" if leaves else "No"])
 
 
+@pytest.fixture
+def serve() -> Iterator[Callable[[Workspace], int]]:
+    """Start `make serve` as the README does, but on a free port; it ends with the test."""
+    servers: list[subprocess.Popen[bytes]] = []
+
+    def run(workspace: Workspace) -> int:
+        port = free_port()
+        environment = {**workspace.env, "MLOPS_PORT": str(port)}
+        servers.append(
+            subprocess.Popen(["make", "serve"], cwd=workspace.folder, env=environment, start_new_session=True)
+        )
+        return port
+
+    yield run
+    for server in servers:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
 @pytest.mark.slow
-def test_the_commands_run_in_the_order_shown(fresh: Workspace) -> None:
+def test_the_commands_run_in_the_order_shown(fresh: Workspace, serve: Callable[[Workspace], int]) -> None:
     fresh.small()
     fresh.run("git commit -qam small")
     (fresh.folder / ".venv").symlink_to(Path(sys.prefix))
     customers(fresh.folder / "customers.csv")
-    shown = {}
+    shown, port = {}, 0
     for command in commands():
         if command == "make test":  # that is this run
             assert "pytest" in fresh.run("make --dry-run test").stdout
             continue
+        if command.startswith("make serve"):
+            port = serve(fresh)
+            continue
+        command = command.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
         shown[command] = fresh.run(command).stdout
         if command == "make":
             fresh.run("git add -A . ':!customers.csv' && git commit -qm 'first run'")
@@ -56,6 +84,11 @@ def test_the_commands_run_in_the_order_shown(fresh: Workspace) -> None:
     assert "max_depth" in table
     assert max(len(line) for line in table.splitlines()) <= 80
     assert "Yes' is churn" in "".join(shown.values())
+    (answer,) = [json.loads(out) for command, out in shown.items() if command.startswith("curl")]
+    shown_answer = re.search(r'^\{"customer_id".*\}$', README, re.MULTILINE)
+    assert shown_answer is not None
+    assert answer.keys() == json.loads(shown_answer[0]).keys()
+    assert answer["version"].startswith("unpromoted-")
     assert "simulated" not in shown["dvc repro"]
     assert fresh.run("mlops data use simulator").returncode == 0
     assert fresh.run("git status --porcelain data/schema.yaml dvc.yaml params.yaml").stdout == ""
@@ -82,3 +115,13 @@ def test_the_tree_it_draws_is_there() -> None:
     for word in re.findall(r"\b(?:[\w-]+/)*[\w-]+\.(?:py|yaml|lock|joblib)\b", tree):
         found = [p for p in (ROOT / word, ROOT / "src" / "mlops" / word) if p.exists()]
         assert found or word == "models/model.joblib", word
+
+
+def test_the_example_is_the_signature_s() -> None:
+    """api/example.json is what the README sends; it is checked where the default's model is there."""
+    path = ROOT / "models" / "serving" / "signature.json"
+    if not path.exists() or (ROOT / "params.yaml").read_text() != (ROOT / "tests" / "params.yaml").read_text():
+        pytest.skip("the embedded default's model is not here: run `make`")
+    inputs = json.loads(path.read_text())["inputs"]
+    example = json.loads((ROOT / "api" / "example.json").read_text())
+    assert example == {"customer_id": "C-1001", **{i["name"]: i["example"] for i in inputs}}

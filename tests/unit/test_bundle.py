@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
-from collections.abc import Callable
+import time
+import tracemalloc
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +16,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops import bundle, columns
+from mlops import bundle, columns, contributions
 from mlops.encode import Encoder
 from mlops.errors import BundleError, DataError
+from mlops.explain import explain_row
 from mlops.features import Plan
 from mlops.model.pipeline import assemble
 from tests.unit.models import (
@@ -43,6 +48,24 @@ def test_altered_bundles_are_refused(fitted: dict[str, Fitted], plan: Plan, tmp_
         bundle.load(tmp_path)
     with pytest.raises(BundleError, match=r"manifest.json is missing; make the model with `dvc repro`"):
         bundle.load(tmp_path / "nowhere")
+
+
+def test_files_that_nothing_is_made_of_are_checked_but_not_kept(
+    fitted: dict[str, Fitted], plan: Plan, tmp_path: Path
+) -> None:
+    saved("xgboost", fitted["xgboost"], plan, tmp_path)
+    files = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.name != "manifest.json"}
+    bundle.save(tmp_path, {**files, "booster.json": bytes(32_000_000)}, {"threshold": 0.1})
+    tracemalloc.start()
+    try:
+        bundle.load(tmp_path)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 16_000_000
+    (tmp_path / "booster.json").write_bytes(bytes(31_999_999) + b"x")
+    with pytest.raises(BundleError, match=r"booster.json is not what its manifest says"):
+        bundle.load(tmp_path)
 
 
 def test_a_wrong_model_with_right_digests_is_refused(fitted: dict[str, Fitted], plan: Plan, tmp_path: Path) -> None:
@@ -113,6 +136,7 @@ def test_signature_describes_what_clients_send(fitted: dict[str, Fitted], plan: 
     assert served.profile["features"]["minutes"]["missing"] == pytest.approx(0.2, abs=0.05)
     assert sum(served.profile["features"]["minutes"]["shares"]) == pytest.approx(1)
     assert served.profile["rows"] == 1500
+    assert served.signature["id"] is None
 
 
 def test_encoder_survives_json(fitted: dict[str, Fitted], plan: Plan) -> None:
@@ -131,12 +155,72 @@ def test_the_frame_may_hold_other_columns(fitted: dict[str, Fitted]) -> None:
     assert set(pipeline.predict(frame)) <= {0, 1}
 
 
-def test_scoring_needs_neither_pandas_nor_scikit_learn() -> None:
-    import subprocess
-
+def test_scoring_and_explaining_need_little() -> None:
     code = (
-        "import sys, mlops.bundle, mlops.encode, mlops.errors;"
-        "print([m for m in ('pandas', 'sklearn', 'xgboost', 'dvc', 'pyarrow', 'onnx') if m in sys.modules])"
+        "import sys, mlops.bundle, mlops.explain, mlops.production;"
+        "heavy = 'pandas sklearn scipy xgboost yaml pydantic pyarrow dvc onnx vader'.split();"
+        "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_threads_score_as_one_does(fitted: dict[str, Fitted], plan: Plan, tmp_path: Path) -> None:
+    served = saved("xgboost", fitted["xgboost"], plan, tmp_path)
+    rows = to_scalars(plan, simulated(300, 6)[0])
+    alone = [served.score_row(row) for row in rows]
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(lambda: [served.score_row(row) for row in rows]) for _ in range(8)]
+    assert all(future.result() == alone for future in futures)
+
+
+def test_a_row_comes_with_its_matrix(fitted: dict[str, Fitted], plan: Plan, tmp_path: Path) -> None:
+    served = saved("xgboost", fitted["xgboost"], plan, tmp_path)
+    table, _ = simulated(20, 6)
+    whole = served.encoder.columns(columns.raw(table, plan.inputs))
+    for position, row in enumerate(to_scalars(plan, table)):
+        matrix, raw, probability = served.row(row)
+        assert np.array_equal(matrix, whole[position : position + 1], equal_nan=True)
+        assert (raw, probability) == served.score_row(row)
+
+
+def test_an_explainer_is_read_once_and_only_when_asked_for(
+    fitted: dict[str, Fitted], plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    parse = contributions.load
+
+    def slowly(files: Mapping[str, bytes]) -> contributions.Explainer:
+        read.append(1)
+        time.sleep(0.05)
+        return parse(files)
+
+    monkeypatch.setattr(contributions, "load", slowly)
+    served = saved("xgboost", fitted["xgboost"], plan, tmp_path)
+    served.score_row(to_scalars(plan, simulated(1, 6)[0])[0])
+    assert not read
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: served.explainer(), range(8)))
+    assert len(read) == 1
+    assert all(explainer is found[0] for explainer in found)
+
+
+def test_a_bundle_without_explainer_serves_and_says_so(fitted: dict[str, Fitted], plan: Plan, tmp_path: Path) -> None:
+    saved("xgboost", fitted["xgboost"], plan, tmp_path)
+    files = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.name != "manifest.json"}
+    bundle.save(tmp_path, {n: c for n, c in files.items() if n not in contributions.FILES}, {"threshold": 0.1})
+    served = bundle.load(tmp_path)
+    row = to_scalars(plan, simulated(1, 6)[0])[0]
+    assert 0 < served.score_row(row)[1] < 1
+    for _ in range(2):
+        with pytest.raises(BundleError, match=r"made without explainer.json, .* make it with `dvc repro`"):
+            explain_row(served, row)
+
+
+def test_an_explainer_of_another_model_is_refused(fitted: dict[str, Fitted], plan: Plan, tmp_path: Path) -> None:
+    saved("xgboost", fitted["xgboost"], plan, tmp_path)
+    files = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.name != "manifest.json"}
+    document = {**json.loads(files["explainer.json"]), "width": 99}
+    bundle.save(tmp_path, {**files, "explainer.json": json.dumps(document).encode()}, {"threshold": 0.1})
+    with pytest.raises(BundleError, match=r"the encoder makes \d+ columns, the explainer reads 99"):
+        bundle.load(tmp_path).explainer()

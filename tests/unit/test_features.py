@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops import columns, features
-from mlops.errors import SchemaError
+from mlops.encode import Block, Encoder, Number, OneHot, TargetMean
+from mlops.errors import DataError, SchemaError
 from mlops.features import Coded, Scalar, Values
 from mlops.schema import Column, Derived, Schema
 
@@ -34,6 +37,11 @@ SCHEMA = Schema(
     ),
 )
 PLAN = features.plan(SCHEMA, {}, with_sentiment=True)
+CATEGORIES: list[Block] = [
+    OneHot("plan", ("I love it", "b")),
+    OneHot("plan", ()),
+    TargetMean("plan", ("", "b"), (0.25, 1 / 3), 0.1, math.nan),
+]
 
 numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integers(-100, 100).map(float)
 texts = st.none() | st.text(max_size=30) | st.sampled_from(["I love it", "terrible, never again!", ""])
@@ -77,6 +85,42 @@ def test_row_path_and_column_path_agree_bit_for_bit(drawn: list[tuple[object, ..
                 assert np.float64(value).tobytes() == column[position].tobytes() or (  # type: ignore[arg-type]
                     math.isnan(value) and math.isnan(column[position])  # type: ignore[arg-type]
                 ), name
+
+
+def encoded(encode: Callable[[], np.ndarray[Any, Any]]) -> bytes | str:
+    """The matrix's bytes, every NaN the same one; or what was refused."""
+    try:
+        matrix = encode()
+    except DataError as error:
+        return str(error)
+    return np.where(np.isnan(matrix), np.float32(math.nan), matrix).tobytes()
+
+
+LARGEST = features.FLOAT32_MAX
+beyond = st.sampled_from([math.inf, -math.inf, LARGEST, LARGEST * (1 + 1e-9), LARGEST * 1.001, -1e300, 1e-50])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(CATEGORIES), st.tuples(numbers | beyond, numbers, *[st.just(None)] * 5) | rows.map(lambda r: r[0])
+)
+def test_a_row_is_encoded_as_its_columns_are(block: Block, drawn: tuple[object, ...]) -> None:
+    blocks = [block if f.kind == "category" else Number(f.name) for f in PLAN.features]
+    encoder = Encoder(PLAN, tuple(blocks))
+    row = to_scalars(drawn)
+    as_row, as_column = encoded(lambda: encoder.row(row)), encoded(lambda: encoder.columns(to_columns([row])))
+    assert as_row == as_column
+
+
+def test_rows_of_one_feature_and_numbers_of_other_types() -> None:
+    plan = features.plan(Schema((Column("a", "number"), TARGET)), {}, with_sentiment=False)
+    encoder = Encoder(plan, (Number("a"),))
+    for value in (2, 2.0, np.float64(2), np.float32(2), np.int64(2)):
+        assert encoder.row({"a": value}).tolist() == [[2.0]]
+    assert encoder.row({"a": True}).tolist() == [[1.0]]
+    assert math.isnan(encoder.row({"a": None})[0, 0])
+    with pytest.raises(DataError, match=r"^a: a value is beyond ±3.4e\+38"):
+        encoder.row({"a": 1e39})
 
 
 @given(st.integers(-100_000, 100_000), st.floats(0, 0.999))

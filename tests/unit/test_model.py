@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 from collections.abc import Callable
@@ -9,19 +10,25 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import onnxruntime
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import xgboost
 
 from mlops import columns, features
+from mlops import schema as schemas
 from mlops.encode import OneHot, TargetMean
 from mlops.errors import TrainingError
 from mlops.features import Plan
-from mlops.model import calibrate, encoding
+from mlops.model import calibrate, encoding, onnx_file, trees
 from mlops.model.pipeline import assemble
 from mlops.params import View
-from mlops.train import Rows, check
+from mlops.schema import Column, Schema
+from mlops.train import FEATURES, Rows, check, read_and_encode
 from tests.unit.models import (
     KINDS,
+    SCHEMA,
     TOLERANCE,
     Fitted,
     features_auc,
@@ -51,9 +58,48 @@ def test_notebook_bulk_and_row_score_the_same(kind: str, fitted: dict[str, Fitte
     assert np.isnan(table.column("minutes").to_pandas()).any()
 
     one_by_one = np.array([served.score_row(row) for row in to_scalars(plan, table)])
+    if kind != "logistic_regression":  # a product of matrices adds in another order for one row
+        assert np.array_equal(one_by_one[:, 0], raw)
     assert np.max(np.abs(one_by_one[:, 0] - library)) <= tolerance
     assert np.max(np.abs(one_by_one[:, 1] - p)) <= 1e-6
+    assert np.array_equal(one_by_one[:, 1], served.calibrator.many(one_by_one[:, 0]))
     assert features_auc(y, p) > 0.7
+
+
+@pytest.mark.parametrize(
+    ("kind", "bound"), [("xgboost", 0.0), ("random_forest", 1e-6), ("hist_gradient_boosting", 1e-6)]
+)
+def test_hundreds_of_trees_are_added_up_as_the_library_does(
+    kind: str, bound: float, params: Callable[..., View], plan: Plan, tmp_path: Path
+) -> None:
+    train, validation = (rows_of(plan, *simulated(n, seed)) for n, seed in ((1500, 1), (700, 2)))
+    settings = {"early_stopping_rounds": 0, "class_weight": None, "calibration": "none"}
+    learning = {} if kind == "random_forest" else {"learning_rate": 0.04, "max_depth": 4}
+    made = fitted_on(train, validation, plan, params(model=kind, n_estimators=300, train=settings, **learning))
+    served = saved(kind, made, plan, tmp_path)
+    table, _ = simulated(1500, 3)
+    matrix = served.encoder.columns(columns.raw(table, plan.inputs))
+    raw = served.raw_scores(matrix)
+    assert np.max(np.abs(raw - made.model.raw_scores(matrix))) <= bound
+    assert [served.score_row(row)[0] for row in to_scalars(plan, table)] == raw.tolist()
+    base, parts = served.explainer().contributions(matrix[:50])
+    assert np.max(np.abs(base + parts.sum(axis=1) - raw[:50])) <= 1e-5
+
+
+def test_sums_start_from_xgboosts_own_log_odds() -> None:
+    """NumPy's float32 logarithm has another last bit than XGBoost's for one base score in seven."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(64, 2)).astype(np.float32), np.arange(64) % 2
+    rows = xgboost.DMatrix(x, label=y)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    for base in (1e-5, 0.047, 0.5, 0.999, *rng.uniform(0.01, 0.99, 40).tolist()):
+        settings = {"objective": "binary:logistic", "base_score": base, "max_depth": 2}
+        booster = xgboost.train(settings, rows, num_boost_round=3)
+        model = onnx_file.of_trees(trees.from_xgboost(booster.save_raw("json")), width=2)
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        (served,) = session.run(None, {"x": x})
+        assert np.array_equal(served[:, 0], booster.predict(rows, output_margin=True))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -180,6 +226,23 @@ def test_refused_training_sets(plan: Plan) -> None:
     check(good, good)
 
 
+@pytest.mark.parametrize("id_column", [None, "customer_id"])
+def test_the_signature_names_the_tables_id(
+    id_column: str | None, params: Callable[..., View], plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    FEATURES.mkdir(parents=True)
+    ids = () if id_column is None else (Column(id_column, "id"),)
+    schemas.PATH.write_text(schemas.dump(Schema((*ids, *SCHEMA.columns), SCHEMA.derived)))
+    (FEATURES / "plan.json").write_text(json.dumps(plan.to_json()))
+    for side, seed in (("train", 1), ("validation", 2)):
+        rows = rows_of(plan, *simulated(400, seed))
+        made = {name: columns.to_arrow(values) for name, values in rows.features.items()}
+        table = pa.table({**made, "__y": rows.y, "__customer": columns.to_arrow(rows.customers)})
+        pq.write_table(table, FEATURES / f"{side}.parquet")
+    assert read_and_encode(params()).signature["id"] == id_column
+
+
 def test_calibration_moves_heights_not_ranks() -> None:
     rng = np.random.default_rng(0)
     log_odds = rng.normal(-2, 1, 5000)
@@ -193,7 +256,10 @@ def test_calibration_moves_heights_not_ranks() -> None:
     assert calibrate.fit("none", "log_odds", log_odds, y).slope == 1.0
     assert calibrate.fit("sigmoid", "log_odds", log_odds[:9], np.ones(9, dtype=np.int8)).slope == 1.0
     probabilities = fitted.many(log_odds)
-    assert [fitted.one(x) for x in log_odds[:50]] == pytest.approx(probabilities[:50].tolist(), abs=1e-15)
+    assert [fitted.one(x) for x in log_odds.tolist()] == probabilities.tolist()
+    forest = calibrate.fit("sigmoid", "probability", probabilities, y)
+    shares = np.append(probabilities, [0.0, 1.0])
+    assert [forest.one(x) for x in shares.tolist()] == forest.many(shares).tolist()
 
 
 def test_the_threshold_is_the_most_profitable_one() -> None:

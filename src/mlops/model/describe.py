@@ -14,17 +14,19 @@ BINS = 10
 MOST_LEVELS = 50
 
 
-def signature(encoder: Encoder, features: Mapping[str, Values]) -> dict[str, Any]:
+def signature(encoder: Encoder, features: Mapping[str, Values], id_column: str | None) -> dict[str, Any]:
     """The raw columns of a request: kind, whether it may be missing, levels or range seen in training, an example.
 
     Args:
         encoder: the fitted encoder.
         features: training rows, a column per feature.
+        id_column: the column that says whose a row is, which clients may send along; None where the table has none.
     """
     itself = {f.inputs[0]: f for f in encoder.plan.features if f.op == "value"}
     levels = {b.feature: list(b.levels) for b in encoder.blocks if isinstance(b, (OneHot, TargetMean))}
     inputs = [_input(i, itself.get(i.name), features, levels) for i in encoder.plan.inputs]
     return {
+        "id": id_column,
         "inputs": inputs,
         "output": {"name": "churn_probability", "kind": "number", "min": 0, "max": 1},
     }

@@ -8,8 +8,8 @@ from typing import Any
 DEFAULTS: dict[str, dict[str, Any]] = {
     "xgboost": {
         "n_estimators": 1000,
-        "max_depth": 4,
-        "learning_rate": 0.04,
+        "max_depth": 3,
+        "learning_rate": 0.06,
         "min_child_weight": 5.0,
         "subsample": 0.8,
         "colsample": 0.6,

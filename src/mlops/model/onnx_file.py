@@ -1,7 +1,7 @@
 """Models as ONNX: one input `x` (float32, rows × width, NaN where missing), one output `score` (rows × 1).
 
 Written here rather than by a converter: skl2onnx fails on HistGradientBoosting and loses the direction of missing
-values in forests. Only the standard operators TreeEnsembleRegressor (ai.onnx.ml 3) and, for linear models, plain
+values in forests. Only the standard operators TreeEnsembleRegressor (ai.onnx.ml 3), Cast and, for linear models, plain
 arithmetic in float64 are used, so any ONNX runtime loads the files.
 """
 
@@ -21,32 +21,42 @@ IR_VERSION = 8
 
 
 def of_trees(trees: Trees, width: int) -> bytes:
-    """The ensemble as one TreeEnsembleRegressor. width: number of matrix columns."""
+    """The ensemble as one TreeEnsembleRegressor. width: number of matrix columns.
+
+    The base is its first tree, of one leaf, because libraries start from it: only additions in the same order and of
+    the same type give the same bits. ONNX Runtime keeps to the order of trees as long as it runs on one thread.
+    """
     leaf = trees.feature < 0
     branch = "BRANCH_LEQ" if trees.inclusive else "BRANCH_LT"
+    double = trees.value.dtype == np.float64
     node = helper.make_node(
         "TreeEnsembleRegressor",
-        ["x"],
+        ["values" if double else "x"],
         ["score"],
         domain="ai.onnx.ml",
         aggregate_function="SUM",
         post_transform="NONE",
         n_targets=1,
-        base_values=[trees.base],
-        nodes_treeids=trees.tree.tolist(),
-        nodes_nodeids=trees.node.tolist(),
-        nodes_featureids=np.where(leaf, 0, trees.feature).tolist(),
-        nodes_modes=np.where(leaf, "LEAF", branch).tolist(),
-        nodes_values=trees.threshold.tolist(),
-        nodes_truenodeids=np.where(leaf, 0, trees.left).tolist(),
-        nodes_falsenodeids=np.where(leaf, 0, trees.right).tolist(),
-        nodes_missing_value_tracks_true=trees.missing_left.astype(int).tolist(),
-        target_treeids=trees.tree[leaf].tolist(),
-        target_nodeids=trees.node[leaf].tolist(),
-        target_ids=[0] * int(leaf.sum()),
-        target_weights=trees.value[leaf].tolist(),
+        nodes_treeids=[0, *(trees.tree + 1).tolist()],
+        nodes_nodeids=[0, *trees.node.tolist()],
+        nodes_featureids=[0, *np.where(leaf, 0, trees.feature).tolist()],
+        nodes_modes=["LEAF", *np.where(leaf, "LEAF", branch).tolist()],
+        nodes_truenodeids=[0, *np.where(leaf, 0, trees.left).tolist()],
+        nodes_falsenodeids=[0, *np.where(leaf, 0, trees.right).tolist()],
+        nodes_missing_value_tracks_true=[0, *trees.missing_left.astype(int).tolist()],
+        target_treeids=[0, *(trees.tree[leaf] + 1).tolist()],
+        target_nodeids=[0, *trees.node[leaf].tolist()],
+        target_ids=[0] * (1 + int(leaf.sum())),
+        **_numbers("nodes_values", [0.0, *trees.threshold.tolist()], double),
+        **_numbers("target_weights", [trees.base, *trees.value[leaf].tolist()], double),
     )
-    return _model([node], [], width, TensorProto.FLOAT)
+    cast = [helper.make_node("Cast", ["x"], ["values"], to=TensorProto.DOUBLE)] if double else []
+    return _model([*cast, node], [], width, TensorProto.FLOAT)
+
+
+def _numbers(name: str, values: list[float], double: bool) -> dict[str, Any]:
+    """An attribute of numbers, as the operator wants them in either type."""
+    return {f"{name}_as_tensor": numpy_helper.from_array(np.array(values))} if double else {name: values}
 
 
 def of_linear(

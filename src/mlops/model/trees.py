@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import xgboost
 from numpy.typing import NDArray
 
 Floats32 = NDArray[np.float32]
@@ -19,7 +20,8 @@ class Trees:
     """An ensemble, all nodes of all trees one after another.
 
     A node goes left when its value is below its threshold (`inclusive`: or equal to it), and where `missing_left` says
-    so when the value is missing. Leaves have feature −1. Raw score = base + sum of the leaves' values.
+    so when the value is missing. Leaves have feature −1. Raw score = base + sum of the leaves' values, in that order,
+    added up in the type of `value`: float64 where float32 would lose what the library keeps.
     Arrays have one entry per node: tree (its number), node (number inside its tree), feature, threshold, left, right
     (node numbers inside the tree), missing_left, value (leaves), cover (training weight that reached it).
     """
@@ -33,12 +35,12 @@ class Trees:
     left: Ints
     right: Ints
     missing_left: NDArray[np.bool_]
-    value: Floats32
+    value: Floats32 | NDArray[np.float64]
     cover: Floats32
 
 
-def _collect(parts: Iterable[dict[str, Any]], *, inclusive: bool, base: float) -> Trees:
-    """Join trees given one by one, numbering trees and nodes."""
+def _collect(parts: Iterable[dict[str, Any]], *, inclusive: bool, base: float, sums: type = np.float32) -> Trees:
+    """Join trees given one by one, numbering trees and nodes. sums: the type in which their leaves are added up."""
     numbered = []
     for number, part in enumerate(parts):
         size = len(part["feature"])
@@ -57,7 +59,7 @@ def _collect(parts: Iterable[dict[str, Any]], *, inclusive: bool, base: float) -
         left=joined("left", np.int64),
         right=joined("right", np.int64),
         missing_left=joined("missing_left", np.bool_),
-        value=joined("value", np.float32),
+        value=joined("value", sums),
         cover=joined("cover", np.float32),
     )
 
@@ -65,7 +67,7 @@ def _collect(parts: Iterable[dict[str, Any]], *, inclusive: bool, base: float) -
 def from_xgboost(model: bytes) -> Trees:
     """From XGBoost's JSON (`Booster.save_raw("json")`), objective binary:logistic; raw score in log-odds."""
     learner = json.loads(model)["learner"]
-    probability = float(learner["learner_model_param"]["base_score"].strip("[]"))
+    base = _base_margin(float(learner["learner_model_param"]["base_score"].strip("[]")))
 
     def part(tree: dict[str, Any]) -> dict[str, Any]:
         left = np.array(tree["left_children"])
@@ -82,7 +84,17 @@ def from_xgboost(model: bytes) -> Trees:
         }
 
     trees = learner["gradient_booster"]["model"]["trees"]
-    return _collect((part(t) for t in trees), inclusive=False, base=float(np.log(probability / (1 - probability))))
+    return _collect((part(t) for t in trees), inclusive=False, base=base)
+
+
+def _base_margin(probability: float) -> float:
+    """The log-odds that XGBoost starts every row's sum from.
+
+    It takes the C library's float32 logarithm, which is not always NumPy's: so a model without trees is asked.
+    """
+    row = xgboost.DMatrix(np.zeros((1, 1), dtype=np.float32), label=[0])
+    start = xgboost.train({"objective": "binary:logistic", "base_score": probability}, row, num_boost_round=0)
+    return float(start.predict(row, output_margin=True)[0])
 
 
 def from_forest(estimators: Sequence[Any]) -> Trees:
@@ -120,7 +132,8 @@ def from_hist(model: Any) -> Trees:
         }
 
     base = float(np.ravel(model._baseline_prediction)[0])
-    return _collect((part(step[0].nodes) for step in model._predictors), inclusive=True, base=base)
+    parts = (part(step[0].nodes) for step in model._predictors)
+    return _collect(parts, inclusive=True, base=base, sums=np.float64)
 
 
 def _below(threshold: NDArray[np.float64]) -> Floats32:

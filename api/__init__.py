@@ -1,0 +1,1 @@
+"""The service: the promoted model behind an API. `uvicorn api.main:app` or `python -m api`."""
