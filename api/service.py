@@ -129,6 +129,7 @@ class Service:
             meters.gauge("churn_in_flight").set(self.in_flight())
             self._follow("churn_log_written_total", log.written)
             self._follow("churn_log_errors_total", log.errors)
+            self._follow("churn_log_deleted_total", log.deleted)
             for reason, rows in log.lost.items():
                 self._follow("churn_log_lost_total", rows, reason=reason)
 

@@ -101,6 +101,7 @@ _TABLE = (
     Family("churn_log_written_total", "counter", "Predictions written to the log."),
     Family("churn_log_lost_total", "counter", "Predictions that could not be logged, by reason.", ("reason",)),
     Family("churn_log_errors_total", "counter", "Writes to the log that failed; they are tried again."),
+    Family("churn_log_deleted_total", "counter", "Logged predictions deleted to keep the log within its limits."),
     Family("churn_log_up", "gauge", "1 while the log's database answers.", ("worker",)),
     Family(
         "churn_feedback_total",

@@ -105,6 +105,28 @@ def test_dates(cell: object, form: str | None, value: object) -> None:
     assert one(cell, Rule("d", "date", nullable=True, format=form)) == value
 
 
+@given(
+    st.lists(
+        st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)).map(lambda t: t.replace(microsecond=0))
+        | st.sampled_from(
+            ["", "2025-02-29", "2025-06-30 24:00:00", "2025-06-30 12", "30.06.2025", "2025-6-30", "x" * 19]
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    st.sampled_from(["T", " "]),
+)
+def test_dates_read_the_same_alone_and_among_others(values: list[dt.datetime | str], sep: str) -> None:
+    rule = Rule("d", "date", nullable=True)
+    texts = [v if isinstance(v, str) else v.date().isoformat() if v.minute % 2 else v.isoformat(sep) for v in values]
+    found, bad = cells(pa.array(texts), rule)
+    assert [bad.get(i, v) for i, v in enumerate(found)] == [one(text, rule) for text in texts]
+    for value, text, days in zip(values, texts, found, strict=True):
+        if isinstance(value, dt.datetime):
+            moment = dt.datetime.fromisoformat(text)
+            assert days == (moment - dt.datetime(1970, 1, 1)) // dt.timedelta(seconds=1) / 86400
+
+
 @pytest.mark.parametrize(
     ("cell", "value"), [(" basic ", "basic"), ("", None), ("?", None), ("-", "-"), (3, "3"), (3.0, "3"), (True, "true")]
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import gzip
+import os
 from pathlib import Path
+from types import ModuleType
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -82,18 +84,40 @@ def test_folders_that_are_no_place_for_a_file(tmp_path: Path) -> None:
             pass
 
 
-@pytest.mark.parametrize("where", ["flock", "stat"])
+@pytest.mark.parametrize(("module", "name"), [(sink.os, "fdopen"), (sink.fcntl, "flock"), (sink.os, "fstat")])
 def test_an_interrupt_while_the_file_is_opened_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str
 ) -> None:
-    def interrupted(*_: object) -> None:
+    real = getattr(module, name)
+    calls: list[object] = []
+
+    def interrupted(*arguments: object) -> object:
+        calls.append(name)
+        if len(calls) > 1:
+            return real(*arguments)
+        if name == "fdopen":
+            os.close(arguments[0])  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sink.fcntl if where == "flock" else Path, where, interrupted)
+    monkeypatch.setattr(module, name, interrupted)
     with pytest.raises(KeyboardInterrupt), Part(tmp_path / "out.csv"):
         pass
-    monkeypatch.undo()
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_leaves_the_part_of_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object) -> None:
+        os.close(arguments[0])  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    with Part(tmp_path / "out.csv") as other:
+        with monkeypatch.context() as m:
+            m.setattr(sink.os, "fdopen", interrupted)
+            with pytest.raises(KeyboardInterrupt), Part(tmp_path / "out.csv"):
+                pass
+        other.file.write(b"other")
+        other.commit()
+    assert (tmp_path / "out.csv").read_bytes() == b"other"
 
 
 @pytest.mark.parametrize("rows", [0, 5, 25])

@@ -8,6 +8,7 @@ mean "no value" are missing, which is taken where training saw it. Levels that t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,11 +139,19 @@ def _date(column: pa.ChunkedArray, rule: Rule, decimal: str) -> tuple[Values, di
         return columns.values(_seconds(column), rule.kind), {}
 
     def parse(words: pa.Array) -> pa.Array:
-        found = dates.parse(words, None)
+        found = _iso(words)
         return found if rule.format is None else pc.coalesce(dates.parse(words, rule.format), found)
 
     values, unread = _parsed(column, rule, parse)
     return values, {NOT["date"]: unread} if unread.any() else {}
+
+
+def _iso(words: pa.Array) -> pa.Array:
+    """ISO 8601 as `dates.parse` reads it, its two usual forms much faster."""
+    if pc.all(pc.is_in(pc.utf8_length(words), value_set=pa.array([10, 19, None], pa.int32()))).as_py():
+        with suppress(pa.ArrowInvalid):
+            return pc.cast(words, pa.timestamp("s"))
+    return dates.parse(words, None)
 
 
 def _seconds(column: pa.ChunkedArray) -> pa.ChunkedArray:

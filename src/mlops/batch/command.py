@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,14 +46,36 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.max_bad,
         threads,
     )
+    pa.enable_signal_handlers(False)  # Arrow would take Ctrl-C for itself while it reads, and may lose it
     pa.set_cpu_count(threads)
     pa.set_memory_pool(pa.system_memory_pool())  # as fast here as Arrow's own pool, and gives memory back
-    # SIGTERM, which cron and Kubernetes send, ends a run as Ctrl-C does: nothing half-written stays.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stopped = _stoppable()
     with _shown() as progress:
-        summary = batch.predict(request, progress)
+
+        def update(rows: int, expected: int) -> None:
+            if stopped.is_set():
+                raise KeyboardInterrupt
+            progress(rows, expected)
+
+        summary = batch.predict(request, update)
     _warn(summary, request)
     print(json.dumps(_facts(summary, request), ensure_ascii=False) if arguments.json else _told(summary, request))
+
+
+def _stoppable() -> threading.Event:
+    """SIGTERM, which cron and Kubernetes send, ends a run as Ctrl-C does: nothing half-written stays.
+
+    The event is for what is raised where nothing can catch it, in a callback of a library.
+    """
+    stopped = threading.Event()
+
+    def stop(*_: object) -> None:
+        stopped.set()
+        raise KeyboardInterrupt
+
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, stop)
+    return stopped
 
 
 @contextmanager

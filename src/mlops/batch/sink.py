@@ -7,8 +7,9 @@ import fcntl
 import gzip
 import io
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -22,6 +23,16 @@ from mlops.errors import TableError
 PARQUET = ".parquet"
 SUFFIXES = (".csv", ".csv.gz", PARQUET)
 ROW_GROUP = 131_072
+
+
+@contextmanager
+def _later(*signals: signal.Signals) -> Iterator[None]:
+    """Let signals wait until the block ends."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Part:
@@ -40,31 +51,36 @@ class Part:
             raise TableError(f"{self.target}: there is no folder {self.target.parent}; create it")
         if self.target.is_dir():
             raise TableError(f"{self.target} is a folder; name a file")
-        self.file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
         try:
-            self._lock()
-            self.file.truncate()
-        except TableError:  # another run's
-            self.file.close()
+            self.file = self._locked()
+        except (TableError, OSError):
             raise
-        except BaseException:  # an interrupt can come here, too
-            self._discard()
+        except BaseException:  # an interrupt can come at any moment
+            self._sweep()
             raise
         return self
 
-    def _lock(self) -> None:
+    def _locked(self) -> IO[bytes]:
+        file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
         try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Another run may have put the file that was opened here in its place meanwhile: it must not be emptied.
-            if os.fstat(self.file.fileno()).st_ino == self._path.stat().st_ino:
-                return
+            if os.fstat(file.fileno()).st_ino != self._path.stat().st_ino:
+                raise BlockingIOError
+            file.truncate()
         except (BlockingIOError, FileNotFoundError):
-            pass  # as when it is another file by now
-        raise TableError(f"{self.target} is being written by another run; wait for it, or name another")
+            file.close()
+            raise TableError(f"{self.target} is being written by another run; wait for it, or name another") from None
+        except BaseException:
+            file.close()
+            raise
+        return file
 
-    def _discard(self) -> None:
-        self._path.unlink(missing_ok=True)  # before the lock goes with the file
-        self.file.close()
+    def _sweep(self) -> None:
+        """Remove a part that no run holds."""
+        with suppress(BlockingIOError, FileNotFoundError), self._path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._path.unlink()
 
     def commit(self) -> None:
         """Put the file in its place, on the disk for good."""
@@ -82,7 +98,8 @@ class Part:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self.file.closed:
-            self._discard()
+            self._path.unlink(missing_ok=True)  # before the lock goes with the file
+            self.file.close()
 
 
 class Output:
