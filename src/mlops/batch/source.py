@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mlops.batch.check import Rule
 from mlops.errors import TableError, nearest
 from mlops.table import names
-from mlops.table.source import _mapped
+from mlops.table.source import mapped
 
 NAMED = 3  # missing columns that a message names
 
@@ -84,7 +84,7 @@ def open_source(path: Path) -> Source:
     Raises:
         TableError: it is missing, empty or no table; the message says which.
     """
-    if _mapped(path)[:4] == b"PAR1":
+    if mapped(path)[:4] == b"PAR1":
         from mlops.batch.parquet import Parquet
 
         return Parquet(path)

@@ -56,9 +56,9 @@ class Stream:
         """
         pieces = self._pieces()
         first = next(pieces, b"")
-        encoding = source._marked(first[:4096])
+        encoding = source.marked(first[:4096])
         if encoding is None:
-            source._refuse_foreign(self.path, first[:4096])
+            source.refuse_foreign(self.path, first[:4096])
             yield from self._unmarked(first, pieces)
             return
         decoder = codecs.getincrementaldecoder(encoding)()

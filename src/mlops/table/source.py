@@ -68,7 +68,7 @@ def open_source(path: Path, encoding: str | None = None) -> Source:
     Raises:
         TableError: missing, unreadable, empty, a folder, or no table; the message says which and what to do.
     """
-    data = _mapped(path)
+    data = mapped(path)
     digest = hashlib.sha256(data).hexdigest()
     if data[:4] == b"PAR1":
         return Source(path, data, True, "utf-8", digest)
@@ -76,13 +76,18 @@ def open_source(path: Path, encoding: str | None = None) -> Source:
     if data[:4] == b"PAR1":
         return Source(path, data, True, "utf-8", digest)
     text, found, warnings = _as_utf8(path, data, encoding)
-    _refuse_foreign(path, text[:4096])
+    refuse_foreign(path, text[:4096])
     if not bytes(text[:STEP]).strip() and not bytes(text).strip():
         raise TableError(f"{path} holds nothing but blanks; give a CSV or Parquet file with rows")
     return Source(path, text, False, found, digest, warnings)
 
 
-def _mapped(path: Path) -> Bytes:
+def mapped(path: Path) -> Bytes:
+    """A file's bytes without reading them into memory.
+
+    Raises:
+        TableError: it is no file that can be read.
+    """
     try:
         if path.is_dir():
             raise TableError(f"{path} is a folder; name the files in it, such as {path}/*.csv")
@@ -134,7 +139,7 @@ def _from_zip(path: Path, data: Bytes) -> bytes:
         raise TableError(f"{path} is a zip that cannot be unpacked ({error}); unpack it yourself") from None
 
 
-def _refuse_foreign(path: Path, head: bytes) -> None:
+def refuse_foreign(path: Path, head: bytes) -> None:
     """Raise when the first bytes are those of something that is no table."""
     for magic, what in FOREIGN.items():
         if head.startswith(magic):
@@ -152,9 +157,9 @@ def _refuse_foreign(path: Path, head: bytes) -> None:
 
 def _as_utf8(path: Path, data: Bytes, told: str | None) -> tuple[Bytes, str, tuple[str, ...]]:
     """The text as UTF-8, the encoding it was in, and what a person should know about that."""
-    marked = _marked(bytes(data[:4096]))
-    if marked is not None:
-        return _recoded(path, data, marked), marked, ()
+    encoding = marked(bytes(data[:4096]))
+    if encoding is not None:
+        return _recoded(path, data, encoding), encoding, ()
     for magic, what in FOREIGN.items():
         if bytes(data[:16]).startswith(magic):
             raise TableError(f"{path} is {what}")
@@ -170,7 +175,7 @@ def _as_utf8(path: Path, data: Bytes, told: str | None) -> tuple[Bytes, str, tup
     return _recoded(path, data, found), found, (warning,)
 
 
-def _marked(head: bytes) -> str | None:
+def marked(head: bytes) -> str | None:
     """The encoding that a byte order mark, or every second byte being 0, gives away."""
     if head.startswith(codecs.BOM_UTF8):
         return "utf-8-sig"
