@@ -103,7 +103,7 @@ class Door:
             answer = self._failed(error, request, name)
         finally:
             self.in_flight -= 1
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers_of(answer, request.id)})
+        await send({"type": "http.response.start", "status": answer.status, "headers": _headers_of(answer, request.id)})
         await send({"type": "http.response.body", "body": answer.body})
         self._note(request, name, answer.status, time.perf_counter() - started)
 
@@ -258,13 +258,12 @@ def _after(seconds: float) -> Headers:
     return ((b"retry-after", str(max(1, round(seconds + 0.5))).encode("ascii")),)
 
 
-def headers_of(answer: Answer, request_id: str) -> list[tuple[bytes, bytes]]:
-    """All headers of an answer."""
+def _headers_of(answer: Answer, request_id: str) -> list[tuple[bytes, bytes]]:
     return [
         (b"content-type", answer.content_type),
+        *SECURITY,
         (b"content-length", b"%d" % len(answer.body)),
         (b"x-request-id", request_id.encode("ascii")),
-        *SECURITY,
         *answer.headers,
     ]
 

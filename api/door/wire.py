@@ -13,7 +13,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.door.door import LARGE_BODY, Door, headers_of
+from api.door.door import LARGE_BODY, SECURITY, Door
 from api.door.messages import Answer, Route
 
 METHODS = {b"GET": "GET", b"POST": "POST"}
@@ -28,6 +28,7 @@ class Wire(HttpToolsProtocol):
         self._route: Route | None = None
         self._door: Door | None = None
         self._body = b""
+        self._heads = _Heads()
 
     def on_message_begin(self) -> None:
         """Only what uvicorn's own callbacks fill; the scope is made when the request goes uvicorn's way."""
@@ -97,15 +98,38 @@ class Wire(HttpToolsProtocol):
 
     def _write(self, answer: Answer, request_id: str) -> None:
         stays = self.parser.should_keep_alive()
-        parts = [STATUS[answer.status]]
-        for name, value in (*self.server_state.default_headers, *headers_of(answer, request_id)):
-            parts += (name, b": ", value, b"\r\n")
-        closing = any(name == b"connection" for name, _ in answer.headers)
-        parts.append(b"\r\n" if stays or closing else b"connection: close\r\n\r\n")
-        parts.append(answer.body)
-        self.transport.write(b"".join(parts))
+        head = self._heads.of(self.server_state.default_headers, answer.status, answer.content_type)
+        more, closing = b"", False
+        for name, value in answer.headers:
+            more += b"%b: %b\r\n" % (name, value)
+            closing = closing or name == b"connection"
+        if not stays and not closing:
+            more += b"connection: close\r\n"
+        size = b"%d" % len(answer.body)
+        self.transport.write(
+            b"%bcontent-length: %b\r\nx-request-id: %b\r\n%b\r\n%b"
+            % (head, size, request_id.encode("ascii"), more, answer.body)
+        )
         if stays and not closing:
             self.on_response_complete()
         else:
             self.server_state.total_requests += 1
             self.transport.close()
+
+
+class _Heads:
+    """What a connection's answers of a status and type begin with, put together once a second: the date is in it."""
+
+    def __init__(self) -> None:
+        self._made_for: object = None
+        self._made: dict[tuple[int, bytes], bytes] = {}
+
+    def of(self, default: list[tuple[bytes, bytes]], status: int, content_type: bytes) -> bytes:
+        """Status line and headers up to where answers differ."""
+        if default is not self._made_for:
+            self._made_for, self._made = default, {}
+        head = self._made.get((status, content_type))
+        if head is None:
+            lines = [b"%b: %b\r\n" % pair for pair in (*default, (b"content-type", content_type), *SECURITY)]
+            head = self._made[status, content_type] = STATUS[status] + b"".join(lines)
+        return head
