@@ -16,6 +16,7 @@ from api.door.messages import Refused
 from api.door.threads import Threads
 from api.metrics import Cell, Distributions, Histogram, Meters, run_folder
 from api.models import Models, Serving, Variant
+from api.models.choose import POLICY
 from api.models.follow import Failure
 from api.predictions import Limits, PredictionLog
 from api.routes.shadow import Shadow
@@ -183,7 +184,7 @@ class Service:
             cell.set(1.0)
 
     def _failed(self, failure: Failure | None) -> None:
-        failing = set(self.models.failures)
+        failing = {stage for stage, kind in self.models.failures if kind != POLICY}
         if failure is not None:
             labels = {"variant": failure.trouble.stage, "reason": failure.trouble.kind}
             self.meters.counter("churn_model_load_failures_total", **labels).add(1)

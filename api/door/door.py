@@ -234,7 +234,8 @@ class Door:
         spoken = forms.refusal(request.path, refused)
         if spoken is not None:
             return spoken
-        problems = [{"loc": ["body", *p.loc], "msg": p.msg, "type": p.type} for p in refused.problems]
+        where = ["header", "X-API-Key"] if refused.status == 401 else ["body"]
+        problems = [{"loc": [*where, *p.loc], "msg": p.msg, "type": p.type} for p in refused.problems]
         body = msgspec.json.encode({"detail": problems, "request_id": request.id})
         return Answer(refused.status, body, JSON, refused.headers)
 

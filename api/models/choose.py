@@ -13,6 +13,7 @@ from mlops.errors import BundleError, MlopsError, one_line
 from mlops.production import State
 
 CANARY, SHADOW, MAIN_STAGE = "canary", "shadow", "prod"
+POLICY = "policy"
 
 
 class Trouble(NamedTuple):
@@ -114,7 +115,7 @@ class Choice:
             if unknown:
                 raise BundleError(f"weights: {unknown[0]} is no variant; {MAIN_STAGE} and {CANARY} are")
         except BundleError as error:
-            self.troubles.append(Trouble(self._settings.stage, None, "policy", one_line(error)))
+            self.troubles.append(Trouble(self._settings.stage, None, POLICY, one_line(error)))
             return self._current.weights if self._current else {}
         return shares
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.models.choose import SHADOW, Choice, Trouble
+from api.models.choose import POLICY, SHADOW, Choice, Trouble
 from api.models.variant import Serving
 from api.settings import Settings
 from mlops import production
@@ -43,7 +43,7 @@ class Models:
         failed: Callable[[Failure | None], None],
     ) -> None:
         self.current: Serving | None = None
-        self.failures: Mapping[str, Failure] = {}
+        self.failures: Mapping[tuple[str, str], Failure] = {}
         self._settings, self._changed, self._failed = settings, changed, failed
         self._seen: Stamp | None = None
         self._wait, self._due = RETRY_SECONDS[0], 0.0
@@ -100,18 +100,20 @@ class Models:
         before = self.failures
         failures = {}
         for trouble in troubles:
-            known = before.get(trouble.stage)
-            same = known is not None and known.trouble == trouble
-            failures[trouble.stage] = known if same and known else Failure(trouble, time.time())
+            key = (trouble.stage, trouble.kind)
+            known = before.get(key)
+            failures[key] = known if known is not None and known.trouble == trouble else Failure(trouble, time.time())
         self.failures = failures
         if before.keys() - failures.keys():
             self._failed(None)
-        for stage, failure in failures.items():
-            if before.get(stage) is not failure:
-                log.error("stage %s: %s; %s", stage, failure.trouble.reason, self._what_stays(stage))
+        for key, failure in failures.items():
+            if before.get(key) is not failure:
+                log.error("stage %s: %s; %s", key[0], failure.trouble.reason, self._what_stays(*key))
                 self._failed(failure)
 
-    def _what_stays(self, stage: str) -> str:
+    def _what_stays(self, stage: str, kind: str) -> str:
+        if kind == POLICY:
+            return "the shares stay as they are"
         current = self.current
         kept = None if current is None else current.shadow if stage == SHADOW else current.variants.get(stage)
         return f"{kept.version} goes on serving" if kept else "nothing serves in its place"

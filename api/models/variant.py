@@ -78,6 +78,8 @@ def load(name: str, folder: Path, *, promoted: bool) -> Variant:
     Raises:
         BundleError: says what is wrong with it.
     """
+    if promoted and not folder.is_dir():
+        raise BundleError(f"{folder} is not there, though state.json names it; promote the version again")
     digest = production.manifest_digest(folder)
     if promoted:
         release = production.read_release(folder)
@@ -87,8 +89,11 @@ def load(name: str, folder: Path, *, promoted: bool) -> Variant:
         release = {"version": f"{UNPROMOTED}-{digest[:8]}", "promoted": False, "digests": {"manifest": digest}}
     try:
         variant = Variant(name, folder, release, bundle.load(folder))
-    except MlopsError:
-        raise
+    except MlopsError as error:
+        if not promoted:
+            raise
+        # DVC does not know this folder: what the error advises for the workspace's model would not help here.
+        raise BundleError(f"{str(error).split(';')[0]}; promote the version again") from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise BundleError(f"{folder} is not a served model ({error!r}); make it again with `dvc repro`") from error
     variant.warm_up()

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from api.models import Variant
     from api.service import Service
 
-MOST = 10_000
-"""Requests that may wait; beyond, the shadow misses some, and they are counted."""
+MOST = 100_000
+"""Rows that may wait; beyond, the shadow misses some, and they are counted."""
 TICK = 0.05
 log = logging.getLogger("api.shadow")
 
@@ -30,7 +30,8 @@ class Shadow:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._queue: deque[Callable[[], None]] = deque()
+        self._queue: deque[tuple[Callable[[], None], int]] = deque()
+        self._waiting = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
 
@@ -51,7 +52,7 @@ class Shadow:
             matrix, raw, p = variant.bundle.row(row)
             self._file(variant, matrix, [raw], [p], [(now, request_id, 0, customer, "predict", inputs)])
 
-        self._put(score)
+        self._put(score, 1)
 
     def put_table(self, variant: Variant, table: Table, request_id: str, source: str, inputs: Sequence[bytes]) -> None:
         """Rows that were answered together."""
@@ -63,13 +64,14 @@ class Shadow:
             facts = [(now, request_id, i, table.customers[i], source, inputs[i]) for i in range(table.n)]
             self._file(variant, matrix, raw.tolist(), variant.bundle.calibrator.many(raw).tolist(), facts)
 
-        self._put(score)
+        self._put(score, table.n)
 
-    def _put(self, score: Callable[[], None]) -> None:
-        if len(self._queue) >= MOST:
-            self._service.meters.counter("churn_shadow_dropped_total").add(1)
+    def _put(self, score: Callable[[], None], rows: int) -> None:
+        if self._waiting + rows > MOST:
+            self._service.meters.counter("churn_shadow_dropped_total").add(rows)
             return
-        self._queue.append(score)
+        self._waiting += rows
+        self._queue.append((score, rows))
 
     def _file(
         self,
@@ -96,8 +98,10 @@ class Shadow:
     def _run(self) -> None:
         while not (self._stop.wait(TICK) and not self._queue):
             while self._queue:
+                score, rows = self._queue.popleft()
+                self._waiting -= rows
                 try:
-                    self._queue.popleft()()
+                    score()
                 except MlopsError as error:
                     log.warning("the shadow could not score a request: %s", error)
                 except Exception:

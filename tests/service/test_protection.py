@@ -192,3 +192,11 @@ def test_an_address_in_a_header_is_not_believed(start: Start) -> None:
     server = start(rate_per_minute=3)
     statuses = [server.post("/predict", EXAMPLE, {"X-Forwarded-For": f"10.0.0.{i}"}).status for i in range(6)]
     assert statuses == [200] * 3 + [429] * 3
+
+
+def test_a_taken_port_is_one_line(start: Start) -> None:
+    first = start()
+    second = start(wait=None, port=first.port)
+    assert second.process.wait(60) == 1
+    assert f"cannot listen on 127.0.0.1:{first.port}" in second.log
+    assert len(second.log.splitlines()) == 1

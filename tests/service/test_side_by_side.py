@@ -179,3 +179,25 @@ def test_shares_name_every_variant(project: Path, versions: Versions, start: Sta
     promote(project, versions, {"prod": 0.5, "canary": 0.5}, prod="v1.0.0", canary="v2.0.0")
     told = start().get("/model").json["variants"]
     assert {name: v["weight"] for name, v in told.items()} == {"prod": 0.5, "canary": 0.5}
+
+
+def test_a_refused_model_is_told_beside_wrong_shares(project: Path, versions: Versions, start: Start) -> None:
+    promote(project, versions, {"canary": 0.3}, prod="v1.0.0", canary="v2.0.0")
+    server = start(poll_seconds=0.05)
+    state = {
+        "format": 1,
+        "stages": {"prod": {"version": "v9.0.0"}, "canary": {"version": "v2.0.0"}},
+        "weights": {"canry": 0.3},
+    }
+    (project / "models" / "production" / "state.json").write_text(json.dumps(state))
+    server.until(lambda: len(server.get("/health").json["refused"]) == 2, "both troubles")
+    told = {r["kind"]: r["reason"] for r in server.get("/health").json["refused"]}
+    assert "promote the version again" in told["model"]
+    assert "canry is no variant" in told["policy"]
+    assert server.post("/predict", EXAMPLE).json["version"] == "v1.0.0"
+    assert server.metric("churn_model_load_failures_total", reason="model") == 1
+    assert server.metric("churn_model_failing", variant="prod") == 1
+    promote(project, versions, {"canry": 0.3}, prod="v3.0.0", canary="v2.0.0")
+    server.until(lambda: server.post("/predict", EXAMPLE).json["version"] == "v3.0.0", "the good version")
+    server.until(lambda: server.metric("churn_model_failing", variant="prod") == 0, "no failing model")
+    assert [r["kind"] for r in server.get("/health").json["refused"]] == ["policy"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,8 +71,11 @@ class Worker:
         who = names.match([signature["id"]] if signature.get("id") else [], source.columns).values()
         rules = check.rules(signature, _own_words())
         self.selection: Selection = select(request.input, source.columns, rules, [*who, *request.keep])
+        _refuse_doubles(request, source.columns, self.selection)
         self._stamp = [model.version, model.commit, model.stage, predicted_at]
         front = [(name, source.carried_type(name)) for name in self.selection.carried] or [(ROW, pa.int64())]
+        if not request.parquet:
+            _refuse_unwritable(front)
         self._probability = pa.float64() if request.parquet else EXACT
         made = [(PROBABILITY, self._probability), (PREDICTION, pa.bool_()), *((n, REPEATED) for n in STAMP)]
         self.schema = pa.schema([*front, *made])
@@ -140,3 +144,17 @@ def _own_words() -> dict[str, tuple[str, ...]]:
     if not schema.PATH.exists():
         return {}
     return {column.name: column.missing for column in schema.load().columns}
+
+
+def _refuse_doubles(request: Request, columns: Sequence[str], selection: Selection) -> None:
+    """A column that is needed must be there once: which of two is meant, nobody can know."""
+    for name in (*selection.carried, *selection.rules):
+        if list(columns).count(name) > 1:
+            raise TableError(f"{request.input}: column {name} is there twice; leave one of them")
+
+
+def _refuse_unwritable(front: Sequence[tuple[str, pa.DataType]]) -> None:
+    """CSV holds texts: lists, structs and bytes have no form in it."""
+    for name, held in front:
+        if pa.types.is_nested(held) or pa.types.is_binary(held) or pa.types.is_large_binary(held):
+            raise TableError(f"{name} holds {held}, which CSV cannot hold; write .parquet, or leave it out")
