@@ -31,7 +31,11 @@ def cells(column: pa.Array, rule: Rule, decimal: str = ".") -> tuple[list[Any], 
 
 def one(cell: object, rule: Rule, kind: pa.DataType | None = None, decimal: str = ".") -> Any:
     """The value of one cell, or the reason why it is not taken."""
-    values, bad = cells(pa.array([cell], kind), rule, decimal)
+    held = pa.array([cell], kind)
+    if isinstance(cell, dt.datetime) and cell.tzinfo is not None:
+        # Where an earlier test kept pandas from pyarrow, pyarrow forgets the zones of Python's own datetimes.
+        held = pa.array([round(cell.timestamp() * 1e6)], pa.timestamp("us", tz="+02:00"))
+    values, bad = cells(held, rule, decimal)
     return bad.get(0, values[0])
 
 
