@@ -13,6 +13,7 @@ import pytest
 from tests.service.conftest import EXAMPLE
 from tests.service.server import Server
 
+pytestmark = pytest.mark.slow
 KEY = "correct-horse-battery"
 KEYS = f"crm:{hashlib.sha256(KEY.encode()).hexdigest()}"
 Start = Callable[..., Server]

@@ -6,11 +6,14 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from api.models.variant import share
 from mlops import bundle
 from tests.service.conftest import EXAMPLE, Versions, promote
 from tests.service.server import Server
 
+pytestmark = pytest.mark.slow
 Start = Callable[..., Server]
 
 
