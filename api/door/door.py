@@ -115,7 +115,10 @@ class Door:
     def at_once(
         self, route: Route, headers: Sequence[tuple[bytes, bytes]], body: bytes, client: Client | None
     ) -> tuple[Answer, str]:
-        """Answer a small request whose body is here, without ever waiting. Returns the answer and the request's id."""
+        """Answer a small request whose body is here, as it is, without ever waiting.
+
+        Returns the answer and the request's id.
+        """
         started = time.perf_counter()
         request = self._request(route.method, route.path, headers, client)
         try:
@@ -124,8 +127,7 @@ class Door:
             self._admit(request, route)
             if len(body) > self._limit:
                 raise self._too_large()
-            coding = request.headers.get(b"content-encoding")
-            request.body = body if coding is None else inflate(body, coding, self._limit)
+            request.body = body
             answer = route.handle(self._service, request)
         except Exception as error:
             answer = self._failed(error, request, route.name)

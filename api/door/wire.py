@@ -55,6 +55,7 @@ class Wire(HttpToolsProtocol):
             or self.flow.write_paused
             or self.parser.get_http_version() != "1.1"
             or self.parser.should_upgrade()
+            or any(name == b"content-encoding" for name, _ in self.headers)  # it may inflate to a thousand times
         ):
             return None
         self._door = door
@@ -82,7 +83,11 @@ class Wire(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """What is not whole after a read waits as uvicorn's requests wait: with a limit of its own."""
         super().data_received(data)
-        if self._route is not None:
+        if self._route is None:
+            return
+        if self.transport.is_closing():  # what followed the headers was no HTTP, and was told so
+            self._route = None
+        else:
             self._hand_on()
 
     def _hand_on(self) -> None:

@@ -1,5 +1,6 @@
 """Keys, rates, limits, slow clients, headers, logs; and that nothing but the folder decides what is served."""
 
+import gzip
 import hashlib
 import json
 import socket
@@ -81,11 +82,16 @@ def test_clients_that_leave_harm_nobody(start: Start) -> None:
     assert '"level":"error"' not in server.log
 
 
-def test_a_large_request_does_not_hold_up_small_ones(start: Start) -> None:
+@pytest.mark.parametrize("coding", [None, "gzip"])
+def test_a_large_request_does_not_hold_up_small_ones(start: Start, coding: str | None) -> None:
     server = start()
-    many = {"records": [EXAMPLE] * 20_000}
+    many = json.dumps({"records": [EXAMPLE] * 20_000}).encode()
+    if coding:
+        many = gzip.compress(many)
+        assert len(many) < 16_000  # small on the way, and not small at all
+    headers = {"Content-Encoding": coding} if coding else {}
     done: list[int] = []
-    thread = threading.Thread(target=lambda: done.append(server.post("/predict", many).status))
+    thread = threading.Thread(target=lambda: done.append(server.post("/predict", many, headers).status))
     thread.start()
     small = 0
     while thread.is_alive():
