@@ -7,7 +7,11 @@ MlopsError
 ├── DataError        rows that cannot be used: too many bad ones, no usable target
 ├── TrainingError    a training set that no model can be fitted on
 ├── BundleError      models/serving: missing, broken or altered
-└── StageError       a stage that did not run as dvc.yaml says
+├── StageError       a stage that did not run as dvc.yaml says
+├── GitError         what Git refused, or a repository that is none
+├── PolicyError      policy.yaml: unknown key, wrong type, value out of range
+├── StoreError       dvc.lock of a commit, or the bytes that it names: missing, altered, not to be had
+└── RegistryError    tags, versions and stages: unknown, contradictory, refused
 """
 
 from __future__ import annotations
@@ -48,6 +52,22 @@ class BundleError(MlopsError):
 
 class StageError(MlopsError):
     """A stage was run in a way that its result could not be trusted."""
+
+
+class GitError(MlopsError):
+    """Git refused, or there is no repository."""
+
+
+class PolicyError(MlopsError):
+    """policy.yaml says something that cannot be."""
+
+
+class StoreError(MlopsError):
+    """What a dvc.lock names cannot be had, or is not what it says."""
+
+
+class RegistryError(MlopsError):
+    """A version, stage or tag that does not exist, contradicts itself, or was refused."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from mlops.errors import ParamsError, nearest, one_line
-from mlops.schema import UniqueKeyLoader
+from mlops import strict
+from mlops.errors import ParamsError
+from mlops.strict import Section
 
 PATH = Path("params.yaml")
 
@@ -22,11 +22,7 @@ Month = Annotated[str, Field(pattern=r"^(19|20|21)\d\d-(0[1-9]|1[0-2])$")]
 ModelKind = Literal["xgboost", "random_forest", "hist_gradient_boosting", "logistic_regression"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
-
-
-class Drift(_Section):
+class Drift(Section):
     """What changes in the simulated world, from which month on; `strength` 0 is nothing, 1 is hard to miss."""
 
     kind: Literal["none", "covariate", "concept"] = "none"
@@ -34,7 +30,7 @@ class Drift(_Section):
     strength: float = Field(default=1.0, ge=0, le=5)
 
 
-class Simulator(_Section):
+class Simulator(Section):
     """The embedded subscription business: how many subscriptions at any time, how many monthly snapshots from when."""
 
     customers: int = Field(ge=50, le=20_000_000)
@@ -44,7 +40,7 @@ class Simulator(_Section):
     drift: Drift
 
 
-class Table(_Section):
+class Table(Section):
     """A user's table as `mlops data use` found it: files in the repository and how they are written."""
 
     files: list[str] = Field(min_length=1)
@@ -56,7 +52,7 @@ class Table(_Section):
     decimal: Literal[".", ","] = "."
 
 
-class Data(_Section):
+class Data(Section):
     """What `ingest` reads: the simulator or a table."""
 
     source: Literal["simulator", "table"]
@@ -70,7 +66,7 @@ class Data(_Section):
         return self
 
 
-class Preprocess(_Section):
+class Preprocess(Section):
     """How rows are checked and which side of the split they are on."""
 
     max_bad_share: float = Field(ge=0, le=1)
@@ -81,7 +77,7 @@ class Preprocess(_Section):
     cutoff: Annotated[str, Field(pattern=r"^(auto|none|\d{4}-\d{2}-\d{2})$")]
 
 
-class Features(_Section):
+class Features(Section):
     """Which features are derived and how categories become numbers."""
 
     sentiment: bool
@@ -89,7 +85,7 @@ class Features(_Section):
     min_level_rows: int = Field(ge=1)
 
 
-class Train(_Section):
+class Train(Section):
     """How the model is fitted, besides its hyperparameters."""
 
     early_stopping_rounds: int = Field(ge=0)
@@ -97,7 +93,7 @@ class Train(_Section):
     calibration: Literal["sigmoid", "none"]
 
 
-class Decision(_Section):
+class Decision(Section):
     """What a decision is worth, in money: `threshold: auto` finds the most profitable one on validation rows."""
 
     value_saved: float = Field(gt=0)
@@ -105,7 +101,7 @@ class Decision(_Section):
     threshold: Literal["auto"] | Annotated[float, Field(ge=0, le=1)]
 
 
-class Evaluate(_Section):
+class Evaluate(Section):
     """How uncertain the test metrics are, and for which groups they are reported apart."""
 
     resamples: int = Field(ge=100, le=100_000)
@@ -114,7 +110,7 @@ class Evaluate(_Section):
     min_slice_rows: int = Field(ge=1)
 
 
-class Hyperparameters(_Section):
+class Hyperparameters(Section):
     """Top-level keys of params.yaml; None is the kind's own default."""
 
     n_estimators: Annotated[int, Field(ge=1, le=100_000)] | None
@@ -197,12 +193,12 @@ def load(path: Path = PATH) -> Params:
         ParamsError: one line that names the key and the nearest right name.
     """
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ParamsError(f"{path} is missing; run this in the repository's folder, or `git checkout {path}`") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
         raise ParamsError(f"{path} is not valid YAML: {error}; `git diff {path}` shows what changed") from error
-    return parse(document, path)
+    return parse(strict.read(text, path, ParamsError), path)
 
 
 def view(stage: str, path: Path = PATH) -> View:
@@ -210,90 +206,6 @@ def view(stage: str, path: Path = PATH) -> View:
     return View(load(path), VIEWS[stage])
 
 
-class _Loader(UniqueKeyLoader):
-    """Reads `2026-04-01` as the text it is, and `1e-3` as the number it is (YAML 1.1 reads it as text)."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
 def parse(document: Any, path: Path = PATH) -> Params:
     """Check a YAML document; see `load` for the errors."""
-    if not isinstance(document, dict):
-        raise ParamsError(f"{path}: expected keys and values, got {type(document).__name__}; `git checkout {path}`")
-    try:
-        return Params.model_validate(_floats(document))
-    except RecursionError:
-        raise ParamsError(f"{path}: an anchor refers to itself; `git diff {path}` shows what changed") from None
-    except ValidationError as error:
-        raise ParamsError(f"{path}: {_explain(error)}") from None
-
-
-def _floats(value: Any) -> Any:
-    """`1e-3` is a string in YAML 1.1; people mean the number."""
-    if isinstance(value, dict):
-        return {k: _floats(v) for k, v in value.items()}
-    if isinstance(value, str):
-        try:
-            return float(value) if "e" in value.lower() and value[:1] in "0123456789.-+" else value
-        except ValueError:
-            return value
-    return value
-
-
-_FIRST = {"extra_forbidden": 0, "missing": 1}
-
-
-def _explain(error: ValidationError) -> str:
-    """The most telling of pydantic's errors, in one line."""
-    found = error.errors(include_url=False, include_context=False)
-    first = min(found, key=lambda e: _FIRST.get(e["type"], 2))
-    location = _keys(first["loc"], unknown=first["type"] == "extra_forbidden")
-    key = ".".join(location)
-    if first["type"] == "extra_forbidden":
-        return f"{key} is not a known key{nearest(location[-1], _known(location[:-1]))}"
-    if first["type"] == "missing":
-        return f"{key} is missing; `git diff {PATH}` shows what changed"
-    same = [e["msg"].removeprefix("Value error, ") for e in found if list(e["loc"])[: len(location)] == location]
-    expected = "; or ".join(dict.fromkeys(m[:1].lower() + m[1:] for m in same))
-    return one_line(f"{key} = {_shown(first['input'])}: {expected}")
-
-
-def _keys(place: tuple[int | str, ...], *, unknown: bool) -> list[str]:
-    """The keys of a place; what pydantic adds for the alternatives of a type is left out, people know keys only.
-
-    unknown: the last part is a key that does not exist.
-    """
-    keys: list[str] = []
-    for part in place[:-1] if unknown else place:
-        if part not in _known(keys):
-            break
-        keys.append(str(part))
-    return [*keys, str(place[-1])] if unknown else keys
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(map(str, value)) + "}"
-    return "null" if value is None else str(value)
-
-
-def _known(location: list[str]) -> list[str]:
-    """The keys that exist at a place of params.yaml."""
-    section: Any = Params
-    for part in location:
-        for name, field in section.model_fields.items():
-            if part in (name, field.alias):
-                section = _section_of(field.annotation)
-                break
-        if section is None:
-            return []
-    return [field.alias or name for name, field in section.model_fields.items()]
-
-
-def _section_of(annotation: Any) -> Any:
-    options = [annotation, *getattr(annotation, "__args__", ())]
-    return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+    return strict.check(document, Params, path, ParamsError)
