@@ -12,7 +12,7 @@ unexport PYTHONPATH PYTHONHOME
 
 CODE := src api deploy tests benchmarks
 
-.PHONY: pipeline setup setup-test test test-fast check format lock plots serve image bench clean help
+.PHONY: pipeline setup setup-test test test-fast check format lock plots serve promote image verify release-model push-image bench clean help
 
 pipeline: setup  ## set up .venv, run the pipeline, show the result
 	@mlops params check
@@ -39,11 +39,13 @@ test: setup-test  ## all tests
 test-fast: setup-test  ## tests without whole pipelines
 	pytest -n auto --dist loadfile -m "not slow"
 
-check: setup-test  ## style, types, locks
+check: setup-test  ## style, types, locks, workflows
 	ruff check $(CODE)
 	ruff format --check $(CODE)
 	mypy
 	.ci/locks
+	actionlint -shellcheck= -pyflakes=
+	zizmor --offline --quiet .github
 
 format: setup-test  ## mend style
 	ruff check --fix $(CODE)
@@ -55,12 +57,25 @@ lock: setup  ## write every lock anew from pyproject.toml and the .in files (nee
 plots: setup  ## write dvc_plots/index.html
 	dvc plots show
 
-serve: setup  ## run the API on http://127.0.0.1:8000 (settings: docs/service.md)
-	python -m api
+promote: setup  ## promote the best experiment by policy.yaml's metric, if the gate lets it
+	mlops promote --best
 
-image: setup  ## build the API's container image, the model baked in, labelled with commit and model digest
-	digest=$$(python deploy/bake.py models) && DOCKER_BUILDKIT=1 docker build -f api/Dockerfile -t churn-api \
-	  --build-arg COMMIT="$$(git describe --always --abbrev=40 --dirty --exclude='*')" --build-arg MODEL_DIGEST="$$digest" .
+serve: setup  ## run the API on http://127.0.0.1:8000, following the tags (settings: docs/service.md)
+	mlops sync --watch 2 --run python -m api
+
+image: setup  ## build the API's container image (IMAGE, VERSION, SOURCE), the model baked in, labelled with commit and model digest
+	digest=$$(python deploy/bake.py models) && DOCKER_BUILDKIT=1 docker build -f api/Dockerfile -t "$${IMAGE:-churn-api}" \
+	  --build-arg COMMIT="$$(git describe --always --abbrev=40 --dirty --exclude='*')" --build-arg MODEL_DIGEST="$$digest" \
+	  --build-arg VERSION="$${VERSION:-unknown}" --build-arg SOURCE="$${SOURCE:-}" .
+
+verify: setup  ## rebuild VERSION and compare; fails unless all its numbers come out again, to 1e-6
+	mlops verify "$$VERSION" || [ $$? -eq 3 ]
+
+release-model: setup  ## put the model of STAGE where the image takes it from: out of the DVC remote, else made again
+	mlops sync --stages "$$STAGE" || { dvc repro && mlops sync --stages "$$STAGE"; }
+
+push-image:  ## push IMAGE (a name with a registry and a tag), and say how to deploy just that
+	@.ci/push "$$IMAGE"
 
 bench: setup-test  ## measure; see docs/benchmarks.md
 	python -m benchmarks
@@ -69,4 +84,4 @@ clean:  ## remove .venv and what tools cached; data and models stay
 	rm -rf $(VENV) .venv-clients dvc_plots .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import batch, pipeline, serving
+from benchmarks import batch, pipeline, registry, serving
 
 BENCHMARKS = {
     "startup": pipeline.startup,
@@ -17,8 +17,15 @@ BENCHMARKS = {
     "serving-start": serving.start,
     "row": serving.row,
     "batch": batch.batch,
+    "registry-tags": registry.resolving,
+    "registry-show": registry.show,
+    "registry-promote": registry.promote,
+    "registry-follow": registry.follow,
 }
-GROUPS = {"serving": ("serving-one", "serving-batch", "serving-start", "row")}
+GROUPS = {
+    "serving": ("serving-one", "serving-batch", "serving-start", "row"),
+    "registry": ("registry-tags", "registry-show", "registry-promote", "registry-follow"),
+}
 """Names that stand for several."""
 
 

@@ -11,6 +11,7 @@ from typing import ClassVar, NoReturn
 
 from mlops import __version__
 from mlops.errors import MlopsError, guarded, nearest
+from mlops.registry import arguments as registry
 
 Run = Callable[[argparse.Namespace], int | None]
 
@@ -60,7 +61,7 @@ def build() -> Parser:
     parser = Parser(prog="mlops", description="Churn prediction whose only server is Git.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"mlops {__version__}", help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for register in (_register_data, _register_metrics, _register_params, _register_predict):
+    for register in (_register_data, _register_metrics, _register_params, _register_predict, registry.register):
         register(commands)
     return parser
 

@@ -3,8 +3,9 @@
     state.json                   which version each stage serves, and the share of customers of each variant
     <stage>/<version>/           the files of models/serving/ and release.json: version, commit, tag, digests, metrics
 
-A version's folder appears whole or not at all and is never changed afterwards; state.json is replaced in one step. So
-whoever reads state.json first finds every version that it names.
+A version's folder appears whole or not at all, and its model is never changed afterwards (release.json is replaced in
+one step when the version is promoted again); so is state.json. So whoever reads state.json first finds every version
+that it names.
 """
 
 from __future__ import annotations

@@ -1,0 +1,54 @@
+"""What the gate is told besides statistics: is it committed, is the lock right, was it in the stages before."""
+
+from __future__ import annotations
+
+from mlops.registry.look import Registry
+from mlops.registry.tags import ASSIGN
+from mlops.report.gate import Check
+from mlops.store import lock
+from mlops.store.model import Model
+from mlops.store.objects import Store
+
+
+def of_repository(registry: Registry, model: Model, stage: str, store: Store, *, as_it_is: bool) -> list[Check]:
+    """The checks of a commit that shall be promoted.
+
+    Args:
+        registry: with policy and tags.
+        model: of the commit.
+        stage: where it shall go.
+        store: tells which files a folder of data held.
+        as_it_is: whether the working tree is what a person means: then it must be committed.
+    """
+    checks = [_clean(registry)] if as_it_is else []
+    if model.origin == "pipeline":
+        checks.append(_current(registry, model.commit, store))
+    needed = registry.policy.promotion.requires.get(stage)
+    if needed is not None:
+        checks.append(_reached(registry, stage, needed, model.commit))
+    return checks
+
+
+def _clean(registry: Registry) -> Check:
+    dirty = registry.git.text("status", "--porcelain", "--untracked-files=no").splitlines()
+    if not dirty:
+        return Check("clean tree", True, "everything is committed")
+    words = f"{dirty[0][3:]} is changed and not committed: `git commit` it, or name the commit that you mean"
+    return Check("clean tree", False, words)
+
+
+def _current(registry: Registry, commit: str, store: Store) -> Check:
+    stale = lock.stale(registry.git, commit, store.listing)
+    if not stale:
+        return Check("lock", True, "dvc.lock is what the commit's code, params and data say")
+    more = f" (and {len(stale) - 1} more)" if len(stale) > 1 else ""
+    return Check("lock", False, f"{stale[0]}{more}: `dvc repro`, then commit dvc.lock")
+
+
+def _reached(registry: Registry, stage: str, needed: str, commit: str) -> Check:
+    tags = (event.tag for event in registry.picture.events)
+    reached = any(t.stage == needed and t.kind == ASSIGN and t.commit == commit for t in tags)
+    words = (
+        f"it was in {needed}" if reached else f"{stage} takes only what was in {needed}: promote with --stage {needed}"
+    )
+    return Check("order of stages", reached, words)

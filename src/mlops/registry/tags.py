@@ -1,0 +1,103 @@
+"""The registry's tags: GTO's grammar, and one look at all of them.
+
+    churn@v1.2.0     registers a version          churn@v1.2.0!    archives it, for good
+    churn#prod#7     assigns a commit to a stage  churn#prod!#8    takes it away again
+    churn@deprecated archives all there is
+
+The number counts the changes of one model over all stages. GTO writes and reads the same tags; what they mean together
+is told by `mlops.registry.resolve`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from mlops.git import Git
+
+REGISTER, ARCHIVE, ASSIGN, UNASSIGN, DEPRECATE = "register", "archive", "assign", "unassign", "deprecate"
+
+_NUMBER = r"(?:0|[1-9]\d*)"
+_WORD = rf"(?:{_NUMBER}|\d*[a-zA-Z-][0-9a-zA-Z-]*)"
+SEMVER = rf"v{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_WORD}(?:\.{_WORD})*)?(?:\+[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?"
+"""https://semver.org, version 2.0.0, with GTO's v in front."""
+_STAGE = r"[a-zA-Z0-9](?:[a-zA-Z0-9/_-]*[a-zA-Z0-9])?"
+_AFTER_NAME = re.compile(
+    rf"(?:#(?P<stage>{_STAGE})(?P<away>!?)|@(?P<version>{SEMVER})(?P<gone>!?)|@(?P<old>deprecated))"
+    r"(?:#(?P<counter>\d+))?"
+)
+_FORMAT = "%(objecttype)%00%(objectname)%00%(*objectname)%00%(tagger)%00%(refname)"
+
+
+class Tag(NamedTuple):
+    """One tag of the registry.
+
+    kind: register, archive, assign, unassign or deprecate. version and stage: whichever the kind has. counter: None
+    where the tag has none (`churn@v1.2.0`, and GTO's simple form). object: the tag's own hash. at: seconds since 1970
+    by the tagger's clock. tagger: "Ada <ada@example.org>".
+    """
+
+    name: str
+    kind: str
+    version: str | None
+    stage: str | None
+    counter: int | None
+    commit: str
+    object: str
+    at: int
+    tagger: str
+
+    @property
+    def when(self) -> datetime:
+        """`at` as a moment, in UTC."""
+        return datetime.fromtimestamp(self.at, UTC)
+
+
+class Found(NamedTuple):
+    """All tags of one model, and what is wrong with those that cannot be followed, a line each."""
+
+    tags: list[Tag]
+    refused: list[str]
+
+
+def read(git: Git, artifact: str) -> Found:
+    """The tags of a model, by one git process however many there are."""
+    patterns = (f"refs/tags/{artifact}@*", f"refs/tags/{artifact}#*")
+    listed = git.text("for-each-ref", f"--format={_FORMAT}", *patterns)
+    found = Found([], [])
+    start = len("refs/tags/")
+    for line in listed.splitlines():
+        kind, own, target, tagger, ref = line.split("\0")
+        name = ref[start:]
+        fields = _AFTER_NAME.fullmatch(name, len(artifact))
+        if fields is None:
+            found.refused.append(f"tag {name} is ignored: it is none of the forms in docs/registry.md")
+        elif kind != "tag" or not tagger:
+            found.refused.append(
+                f"tag {name} is lightweight, says nothing of who and when, and is NOT followed; replace it:"
+                f" git tag -d '{name}' && git tag -a '{name}' {(target or own)[:8]}"
+            )
+        else:
+            who, at, _ = tagger.rsplit(" ", 2)
+            found.tags.append(_tag(name, fields, (target, own, int(at), who)))
+    return found
+
+
+def _tag(name: str, fields: re.Match[str], facts: tuple[str, str, int, str]) -> Tag:
+    stage, away, version, gone, old, counter = fields.groups()
+    if old:
+        kind = DEPRECATE
+    elif stage:
+        kind = UNASSIGN if away else ASSIGN
+    else:
+        kind = ARCHIVE if gone else REGISTER
+    return Tag(name, kind, version, stage, int(counter) if counter else None, *facts)
+
+
+def order(version: str) -> tuple[object, ...]:
+    """What versions are sorted by: semantic versioning's precedence (a pre-release before its release)."""
+    core, _, before = version.removeprefix("v").partition("+")[0].partition("-")
+    numbers = tuple(int(n) for n in core.split("."))
+    words = tuple((0, int(w), "") if w.isdigit() else (1, 0, w) for w in before.split(".")) if before else ()
+    return (*numbers, not before, words)

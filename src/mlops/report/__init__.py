@@ -1,0 +1,1 @@
+"""Whether a version is better than another: one judgement, for promotion, comparison and the pull request's report."""

@@ -1,0 +1,286 @@
+"""Files and folders by digest: DVC's cache on this machine, a folder as remote storage, and what damages them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlops.errors import StoreError
+from mlops.store import digest, lock
+from mlops.store.lock import Out
+from mlops.store.objects import Store, elsewhere
+from tests.registry.conftest import Bundles
+from tests.registry.repository import Repository
+
+
+@pytest.fixture
+def served(repository: Repository, bundles: Bundles) -> Out:
+    """The model of a version of `repository`, by digest."""
+    return out_of(repository, repository.version(bundles["v1"]))
+
+
+def out_of(repository: Repository, commit: str, path: str = "models/serving") -> Out:
+    found = lock.read(repository.git, commit).out(path)
+    assert found
+    return found
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def damage(path: Path) -> None:
+    path.chmod(0o644)
+    path.write_bytes(b"X" + path.read_bytes()[1:])
+    path.chmod(0o444)  # as DVC leaves it: DVC itself would not look again
+
+
+def files_of(repository: Repository, out: Out) -> list[Path]:
+    """The objects of a folder's files in the cache, its list first."""
+    listing = repository.object(out.md5)
+    return [listing, *(repository.object(entry["md5"]) for entry in json.loads(listing.read_bytes()))]
+
+
+def test_a_folder_comes_whole_and_as_copies(
+    repository: Repository, served: Out, bundles: Bundles, tmp_path: Path
+) -> None:
+    store = Store(repository.folder)
+    store.copy(served, tmp_path / "deep" / "model")
+
+    assert contents(tmp_path / "deep" / "model") == contents(bundles["v1"])
+    assert store.listing(served).keys() == contents(bundles["v1"]).keys()
+    for path in (tmp_path / "deep" / "model").iterdir():
+        assert path.stat().st_nlink == 1
+        assert os.access(path, os.W_OK)
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["model"]
+
+
+def test_dvc_finds_what_the_store_fetched(repository: Repository, bundles: Bundles, tmp_path: Path) -> None:
+    """The other way round than all other tests: DVC pushes, the store fetches, DVC checks out without its remote."""
+    repository.remote(tmp_path / "remote")
+    commit = repository.version(bundles["v1"])
+    dvc(repository.folder, "push", "--quiet")
+    other = repository.clone("other")
+    store = Store(other.folder)
+
+    outs = [out for stage in lock.read(other.git, commit).stages.values() for out in stage.outs]
+    cached = [out for out in outs if out.path != "metrics/evaluate"]
+    for out in cached:
+        store.copy(out, tmp_path / "out" / out.path)
+    (tmp_path / "remote").rename(tmp_path / "away")
+    dvc(other.folder, "checkout", "--quiet")
+
+    for out in cached:
+        assert contents(other.folder / out.path) == contents(tmp_path / "out" / out.path)
+        assert contents(other.folder / out.path)
+
+
+def dvc(folder: Path, *words: str) -> None:
+    subprocess.run([sys.executable, "-m", "dvc", *words], cwd=folder, check=True, capture_output=True)
+
+
+def test_what_is_pushed_dvc_can_pull(repository: Repository, bundles: Bundles, tmp_path: Path) -> None:
+    repository.remote(tmp_path / "remote")
+    served = out_of(repository, repository.version(bundles["v1"]))
+    store = Store(repository.folder)
+
+    assert store.missing([served]) == []
+    assert store.push([served]) == len(list(bundles["v1"].iterdir())) + 1
+    assert store.push([served]) == 0
+    other = repository.clone("other")
+    dvc(other.folder, "pull", "--quiet", "train")
+    assert contents(other.folder / "models/serving") == contents(bundles["v1"])
+
+
+@pytest.mark.parametrize("number", [0, 1, -1])
+def test_a_damaged_object_is_fetched_again(
+    repository: Repository,
+    served: Out,
+    bundles: Bundles,
+    tmp_path: Path,
+    number: int,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    repository.remote(tmp_path / "remote")
+    store = Store(repository.folder)
+    store.push([served])
+    broken = files_of(repository, served)[number]
+    whole = broken.read_bytes()
+    damage(broken)
+
+    store.copy(served, tmp_path / "model")
+
+    assert contents(tmp_path / "model") == contents(bundles["v1"])
+    assert broken.read_bytes() == whole
+    assert f"{broken} was damaged" in capfd.readouterr().err
+
+
+def test_a_damaged_object_without_a_remote_is_never_used(
+    repository: Repository, served: Out, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    broken = files_of(repository, served)[3]
+    damage(broken)
+    store = Store(repository.folder)
+
+    with pytest.raises(StoreError, match=r"models/serving \(md5 .*is not in DVC's cache.*`dvc push`.*`dvc repro`"):
+        store.copy(served, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".new")]
+    assert not broken.exists(), "DVC must not take it for whole"
+    assert store.missing([served]) == [served]
+    assert store.push([served]) == 0
+    assert "was damaged" in capfd.readouterr().err
+
+
+def test_a_damaged_remote_is_not_believed(
+    repository: Repository, served: Out, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    repository.remote(tmp_path / "remote")
+    Store(repository.folder).push([served])
+    other = repository.clone("other")
+    for path in files_of(repository, served)[1:]:
+        damage(tmp_path / "remote" / path.relative_to(repository.cache))
+
+    with pytest.raises(StoreError, match=r"models/serving \(md5 "):
+        Store(other.folder).copy(served, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    assert "is damaged in remote storage" in capfd.readouterr().err
+    assert sum(path.is_file() for path in other.cache.rglob("*")) == 1, "only the list came"
+
+
+def test_missing_asks_the_remote_only_for_what_is_not_here(
+    repository: Repository, bundles: Bundles, tmp_path: Path
+) -> None:
+    repository.remote(tmp_path / "remote")
+    first, second = (out_of(repository, repository.version(bundles[v])) for v in ("v1", "v2"))
+    Store(repository.folder).push([first])
+    other = Store(repository.clone("other").folder)
+
+    assert other.missing([first, second]) == [second]
+    (tmp_path / "remote").rename(tmp_path / "away")
+    assert Store(repository.folder).missing([first, second]) == []
+    with pytest.raises(StoreError, match=r"remote storage .*remote is not there; mount it"):
+        other.missing([first])
+
+
+def test_nothing_is_half_sent(repository: Repository, served: Out, tmp_path: Path) -> None:
+    """A list of a folder in remote storage says that all its files are there."""
+    repository.remote(tmp_path / "remote")
+    files_of(repository, served)[2].unlink()
+
+    with pytest.raises(StoreError, match=r"models/serving \(md5 "):
+        Store(repository.folder).push([served])
+    assert not list(tmp_path.glob("remote/**/*.dir"))
+
+
+def test_single_files(repository: Repository, tmp_path: Path) -> None:
+    repository.write("rows.csv", "a,b\n1,2\n")
+    md5 = digest.of_file(repository.folder / "rows.csv")
+    repository.object(md5).parent.mkdir(parents=True)
+    (repository.folder / "rows.csv").rename(repository.object(md5))
+    store, out = Store(repository.folder), Out("data/rows.csv", md5, 8, None)
+
+    store.copy(out, tmp_path / "rows.csv")
+    assert (tmp_path / "rows.csv").read_text() == "a,b\n1,2\n"
+    assert store.file(md5).read_text() == "a,b\n1,2\n"
+    assert store.listing(out) == {"rows.csv": md5}
+    with pytest.raises(StoreError, match="no remote storage is configured"):
+        store.file("0" * 32)
+    with pytest.raises(StoreError, match="is no md5"):
+        store.file("../../../etc/passwd")
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/outside", "a/../../outside", ""])
+def test_a_list_cannot_lead_out_of_its_folder(repository: Repository, tmp_path: Path, name: str) -> None:
+    file, store = repository.object(digest.of_bytes(b"x")), Store(repository.folder)
+    crafted = {name: digest.of_bytes(b"x")}
+    place = repository.object(digest.of_folder(crafted))
+    for path, content in ((file, "x"), (place, json.dumps([{"md5": crafted[name], "relpath": name}]))):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+    with pytest.raises(StoreError, match="does not belong into a folder"):
+        store.copy(Out("models/serving", digest.of_folder(crafted), 1, 1), tmp_path / "deep" / "model")
+    assert not list(tmp_path.rglob("outside"))
+
+
+def test_a_cache_that_is_elsewhere(repository: Repository, served: Out, tmp_path: Path) -> None:
+    (repository.cache).rename(tmp_path / "shared")
+    repository.write(".dvc/config.local", "[cache]\n    dir = ../../shared\n")
+    assert Store(repository.folder).missing([served]) == []
+
+
+def test_the_configuration_of_the_machine_counts(repository: Repository, tmp_path: Path) -> None:
+    home = Path(os.environ["XDG_CONFIG_HOME"]) / "dvc"
+    home.mkdir(parents=True)
+    (home / "config").write_text(f"[core]\n    remote = ours\n['remote \"ours\"']\n    url = {tmp_path / 'ours'}\n")
+    assert Store(repository.folder).remote == str(tmp_path / "ours")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("[core\n", "DVC's configuration .* is not valid.*`dvc config --list`"),
+        ("[core]\n    remote = nowhere\n", "names 'nowhere', which it lacks.*`dvc remote list`"),
+    ],
+)
+def test_a_broken_configuration_is_one_line(repository: Repository, served: Out, config: str, said: str) -> None:
+    repository.write(".dvc/config", config)
+    with pytest.raises(StoreError, match=said):
+        assert Store(repository.folder).remote
+
+
+def test_a_folder_without_dvc(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"has no \.dvc folder"):
+        Store(tmp_path).file("0" * 32)
+
+
+def test_a_store_for_a_repository_that_is_not_checked_out(
+    repository: Repository, served: Out, bundles: Bundles, tmp_path: Path
+) -> None:
+    repository.remote("../../remote")
+    Store(repository.folder).push([served])
+    config = repository.git.read("HEAD", ".dvc/config")
+    far, near = tmp_path / "deep" / "far", tmp_path / "near"
+
+    from_cache = elsewhere(config, near, beside=repository.folder)
+    (tmp_path / "remote").rename(tmp_path / "away")
+    from_cache.copy(served, tmp_path / "one")
+    assert contents(tmp_path / "one") == contents(bundles["v1"])
+    assert not (near / ".dvc" / "cache").exists(), "what is beside is read, not copied"
+
+    (tmp_path / "away").rename(tmp_path / "remote")
+    repository.cache.rename(tmp_path / "no-cache")
+    from_remote = elsewhere(config, near, beside=repository.folder)
+    from_remote.copy(served, tmp_path / "two")
+    assert contents(tmp_path / "two") == contents(bundles["v1"])
+    assert not repository.cache.exists(), "the cache beside belongs to others"
+
+    with pytest.raises(StoreError, match="is not there"):
+        elsewhere(config, far).copy(served, tmp_path / "three")
+
+
+def test_a_foreign_configuration_does_not_say_where_files_are_kept(tmp_path: Path) -> None:
+    config = (
+        f"[cache]\n    dir = {tmp_path / 'theirs'}\n[core]\n    remote = r\n['remote \"r\"']\n    url = {tmp_path}\n"
+    )
+    store = elsewhere(config.encode(), tmp_path / "ours")
+    (tmp_path / "files" / "md5" / digest.of_bytes(b"x")[:2]).mkdir(parents=True)
+    (tmp_path / "files" / "md5" / digest.of_bytes(b"x")[:2] / digest.of_bytes(b"x")[2:]).write_bytes(b"x")
+
+    assert store.file(digest.of_bytes(b"x")).is_relative_to(tmp_path / "ours" / ".dvc" / "cache")
+    assert not (tmp_path / "theirs").exists()
+
+
+def test_reading_a_lock_does_not_load_dvc() -> None:
+    code = (
+        "import sys, mlops.store.lock, mlops.store.model, mlops.store.objects;"
+        "print([m for m in ('dvc', 'pandas', 'pyarrow', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
