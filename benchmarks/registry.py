@@ -62,7 +62,7 @@ def _resolved(git: Git) -> None:
 
 
 def _listed(git: Git) -> None:
-    git.raw("for-each-ref", f"--format={tags._FORMAT}", "refs/tags/churn@*", "refs/tags/churn#*")
+    git.raw("for-each-ref", f"--format={tags.FORMAT}", "refs/tags/churn@*", "refs/tags/churn#*")
 
 
 def _timed(work: Callable[[], None]) -> float:

@@ -263,6 +263,20 @@ def test_only_signed_tags_where_the_policy_says_so(repository: Repository, bundl
     assert len(refused) == 2
 
 
+def test_names_of_tags_that_nobody_follows_are_taken_all_the_same(repository: Repository, bundles: Bundles) -> None:
+    commit = repository.version(bundles["v1"], GOOD)
+    repository.tag("churn@v1.0.0", commit)
+    repository.tag("churn#prod#6", commit, lightweight=True)
+    repository.tag("churn#prod#1", commit)
+    rules(repository, "require_verdict: false", "require_verdict: true")
+    assert promoted(repository, commit).tags == ("churn#prod#7",)
+    repository.tag("churn@v1.1.0", commit, lightweight=True)
+    repository.version(bundles["v2"], BETTER)
+    with pytest.raises(RegistryError, match=r"v1\.1\.0 is taken \(not followed\); without --version it is v1\.2\.0"):
+        promoted(repository, version="v1.1.0")
+    assert promoted(repository).tags == ("churn@v1.2.0", "churn#prod#8")
+
+
 def test_no_commit_no_repository(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MlopsError, match="no Git repository"):

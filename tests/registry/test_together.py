@@ -68,7 +68,7 @@ def test_who_is_late_is_told_who_was_faster(two: tuple[Repository, Repository, P
     mine = bob.commit("Mine")
 
     def plan(now: Registry) -> Plan:
-        return Plan((Draft(f"churn#prod#{now.picture.next_counter()}", mine, "mine"),), {"prod": relied})
+        return Plan((Draft(f"churn#prod#{now.next_counter()}", mine, "mine"),), {"prod": relied})
 
     with pytest.raises(
         RegistryError, match=r"Ada Tester made v1\.1\.0 prod \(tag churn#prod#2\) meanwhile; .*v1\.0\.0"
@@ -87,7 +87,7 @@ def test_another_stage_is_no_reason_to_give_up(two: tuple[Repository, Repository
     promote(registry(ada), Request(stage="staging"))
 
     def plan(now: Registry) -> Plan:
-        return Plan((Draft(f"churn#prod#{now.picture.next_counter()}", relied.commit, "again"),), {"prod": relied})
+        return Plan((Draft(f"churn#prod#{now.next_counter()}", relied.commit, "again"),), {"prod": relied})
 
     (made,) = late.publish(plan)
     assert made.name == "churn#prod#3", "counted anew: staging had taken the 2"

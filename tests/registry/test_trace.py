@@ -228,6 +228,8 @@ def test_inputs_that_were_not_kept_are_said_to_be_gone(promoted: Repository, bun
         assert trace(registry, url, "r-1", row=2)["identical"] is True
     change(url, "UPDATE predictions SET inputs = ?", json.dumps({**EXAMPLE, "sessions": "three"}))
     assert "sessions of row 0 in the log is 'three'; a number" in trace(registry, url, "r-1")["traces"][0]["problem"]
+    change(url, "UPDATE predictions SET inputs = '{}'")
+    assert {p["identical"] for p in trace(registry, url, "r-1")["traces"][0]["predictions"]} == {None}
 
 
 def test_what_was_never_promoted_is_traced_while_it_is_there(promoted: Repository, bundles: Bundles) -> None:

@@ -50,7 +50,7 @@ def plan(registry: Registry, decision: Decision, relied: Assignment | None) -> P
         drafts.append(Draft(f"{registry.name}@{version}", commit, text))
     stated = changes.stamped(registry.git, "assign", {"version": version, "stage": decision.stage, **said})
     text = facts.write(f"{registry.name} {version} → {decision.stage}", body, stated)
-    drafts.append(Draft(f"{registry.name}#{decision.stage}#{registry.picture.next_counter()}", commit, text))
+    drafts.append(Draft(f"{registry.name}#{decision.stage}#{registry.next_counter()}", commit, text))
     relies = {decision.stage: relied}
     if decision.opponent is not None:
         relies[decision.opponent.stage] = decision.opponent

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import gc
 import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +19,7 @@ from mlops.git import Git
 from mlops.policy import Policy
 from mlops.registry import facts, signing, tags
 from mlops.registry.facts import Facts
-from mlops.registry.resolve import Picture, Version, resolve
+from mlops.registry.resolve import MOST_WARNINGS, Picture, Version, resolve
 from mlops.registry.tags import ASSIGN
 
 EXPERIMENTS = "refs/exps/"
@@ -38,6 +40,8 @@ class Registry:
     Args:
         git: the repository.
         policy: whose name, stages and rules hold.
+
+    taken: versions that some tag registered or archived, whether it is followed or not.
     """
 
     def __init__(self, git: Git, policy: Policy) -> None:
@@ -47,10 +51,11 @@ class Registry:
 
     def refresh(self) -> None:
         """Read the tags again."""
-        self.tags, self._refused = tags.read(self.git, self.name)
-        self.ignored, said = self._ignored()
-        self._refused = [*self._refused, *said]
-        self.picture = resolve(self.tags, ignored=self.ignored)
+        with _uncollected():
+            self.tags, self._refused, self._counter, self.taken = tags.read(self.git, self.name)
+            self.ignored, said = self._ignored()
+            self._refused = [*self._refused, *said]
+            self.picture = resolve(self.tags, ignored=self.ignored)
 
     @property
     def warnings(self) -> list[str]:
@@ -66,6 +71,10 @@ class Registry:
         """Print the warnings on stderr."""
         for line in self.warnings:
             print(f"warning: {line}", file=sys.stderr)
+
+    def next_counter(self) -> int:
+        """The number of the next assignment."""
+        return self._counter + 1
 
     def at(self, until: datetime) -> Picture:
         """The picture at a time in the past."""
@@ -85,7 +94,10 @@ class Registry:
                 if facts.verdict(said) == "ungated":
                     ignored[tag.object] = "has no verdict of the gate, which registry.require_verdict asks for"
         named = {t.object: t.name for t in self.tags}
-        return ignored.keys(), [f"tag {named[o]} is NOT followed: it {why}" for o, why in ignored.items()]
+        lines = [f"tag {named[o]} is NOT followed: it {why}" for o, why in ignored.items()]
+        if len(lines) > MOST_WARNINGS:
+            lines[MOST_WARNINGS:] = [f"{len(lines) - MOST_WARNINGS} more tags are not followed"]
+        return ignored.keys(), lines
 
     def facts(self, tag_object: str) -> Facts:
         """The facts of one tag."""
@@ -156,6 +168,20 @@ class Registry:
             f"{name!r} is no version, experiment, stage or commit{nearest(name, known)}; see `mlops history` and"
             " `dvc exp list --all-commits`"
         )
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector: ten thousand tags are as many tuples, all of them needed, and looking through them
+    again and again takes a quarter of the time.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def here() -> Registry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from mlops.errors import RegistryError
 from mlops.registry.look import Registry
@@ -35,20 +36,20 @@ def choose(registry: Registry, commit: str, wanted: str | None, bump: str) -> st
                 f"{own[0].name} is archived since {own[0].archived:%Y-%m-%d}, for good; what it is serves again only"
                 " under a new version: `mlops promote … --version` with one"
             )
-        return following(list(versions), bump)
+        return following(registry.taken, bump)
     name = wanted if wanted.startswith("v") else f"v{wanted}"
     if not re.fullmatch(SEMVER, name):
         raise RegistryError(f"{wanted!r} is no semantic version such as v1.2.0 or v2.0.0-rc.1")
     taken = versions.get(name)
-    if taken is not None and (taken.commit != commit or taken.archived is not None):
-        state = "archived" if taken.archived is not None else f"commit {taken.commit[:8]}"
+    if name in registry.taken and (taken is None or taken.commit != commit or taken.archived is not None):
+        state = "not followed" if taken is None else "archived" if taken.archived else f"commit {taken.commit[:8]}"
         raise RegistryError(
-            f"version {name} is taken ({state}); without --version it is {following(list(versions), bump)}"
+            f"version {name} is taken ({state}); without --version it is {following(registry.taken, bump)}"
         )
     return name
 
 
-def following(versions: list[str], bump: str) -> str:
+def following(versions: Collection[str], bump: str) -> str:
     """The version after the highest of all there ever were."""
     if not versions:
         return FIRST

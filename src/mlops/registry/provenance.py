@@ -56,7 +56,7 @@ def _assignment(registry: Registry, batch: Batch, commit: str | None) -> Assignm
 
 def _told(registry: Registry, assignment: Assignment) -> Record:
     """What its tag says, as `mlops history --at` tells it."""
-    picture = Picture({}, {assignment.stage: assignment}, (), ())
+    picture = Picture({assignment.stage: assignment})
     record = show.stages(registry, picture)[assignment.stage]
     said = registry.facts(assignment.object)
     return record | {"digests": said.get("digests") or {}, "metrics": said.get("metrics") or {}}

@@ -72,7 +72,7 @@ def served(console: Console, moment: datetime, found: Mapping[str, Record]) -> N
     for stage, record in found.items():
         console.print(f"\n[bold]{stage}[/bold]  {record['version']}", highlight=False)
         for name, text in _facts(record):
-            console.print(f"  {name:<11}{escape(text)}", highlight=False, soft_wrap=True)
+            console.print(f"  {name:<12}{escape(text)}", highlight=False, soft_wrap=True)
 
 
 def _facts(record: Record) -> list[tuple[str, str]]:

@@ -13,9 +13,10 @@ Rules, where GTO's reading and DVC's differ from what people mean (docs/registry
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import NamedTuple
 
 from mlops.registry.tags import ARCHIVE, ASSIGN, DEPRECATE, REGISTER, Tag, order
@@ -51,27 +52,36 @@ class Event(NamedTuple):
     """One tag's effect, in the order that counts. changes: stage → what it serves from then on, None for nothing."""
 
     tag: Tag
-    at: datetime
+    moment: int
     changes: Mapping[str, Assignment | None]
+
+    @property
+    def at(self) -> datetime:
+        """When it took effect."""
+        return _moment(self.moment)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """Everything that the tags say. versions by name, newest version first; stages that serve something; all events."""
+    """Everything that the tags say: stages that serve something, all events in the order that counts.
 
-    versions: Mapping[str, Version]
+    registered: makes the versions. Of ten thousand that takes a while, and most questions are about stages.
+    """
+
     stages: Mapping[str, Assignment]
-    events: Sequence[Event]
-    warnings: Sequence[str]
+    registered: Callable[[], Mapping[str, Version]] = dict
+    events: Sequence[Event] = ()
+    warnings: Sequence[str] = ()
+
+    @cached_property
+    def versions(self) -> Mapping[str, Version]:
+        """Registered versions by name, the highest first."""
+        return self.registered()
 
     def version_at(self, commit: str) -> str:
         """The version of a commit: the highest that may serve, else the highest; g1a2b3c4d5e6f where there is none."""
         here = [v for v in self.versions.values() if v.commit == commit]
         return next((v.name for v in here if v.archived is None), here[0].name if here else unregistered(commit))
-
-    def next_counter(self) -> int:
-        """The number of the next assignment."""
-        return max((e.tag.counter or 0 for e in self.events), default=0) + 1
 
 
 def unregistered(commit: str) -> str:
@@ -91,8 +101,8 @@ def resolve(tags: Iterable[Tag], until: datetime | None = None, ignored: Collect
     if until is not None:
         timed = [(tag, at) for tag, at in timed if at <= until.timestamp()]
     replay = _Replay([tag for tag, _ in timed if tag.kind == REGISTER])
-    events = [replay.take(tag, _moment(at)) for tag, at in timed]
-    return Picture(replay.versions(), replay.stages, events, wrong)
+    events = [replay.take(tag, at) for tag, at in timed]
+    return Picture(replay.stages, replay.versions, events, wrong)
 
 
 def _timed(tags: Sequence[Tag]) -> tuple[list[tuple[Tag, int]], list[str]]:
@@ -142,8 +152,8 @@ class _Replay:
     def __init__(self, registrations: Sequence[Tag]) -> None:
         self.stages: dict[str, Assignment] = {}
         self._stacks: dict[str, dict[str, Tag]] = {}
-        self._registered: dict[str, Version] = {}
-        self._archived: dict[str, datetime] = {}
+        self._registered: dict[str, tuple[Tag, int]] = {}
+        self._archived: dict[str, int] = {}
         self._names: dict[str, list[str]] = {}  # of each commit, the highest first
         for tag in registrations:
             self._names.setdefault(tag.commit, []).append(str(tag.version))
@@ -151,37 +161,36 @@ class _Replay:
             if len(names) > 1:
                 names.sort(key=order, reverse=True)
 
-    def take(self, tag: Tag, at: datetime) -> Event:
+    def take(self, tag: Tag, at: int) -> Event:
         """Follow one tag."""
-        touched = [tag.stage] if tag.stage is not None else []
         if tag.kind == REGISTER:
-            self._registered.setdefault(str(tag.version), Version(str(tag.version), tag.commit, tag.name, at))
-        elif tag.kind in (ARCHIVE, DEPRECATE):
-            touched = list(self._stacks)
-            self._archive(tag, at)
-        elif tag.stage is not None:
-            stack = self._stacks.setdefault(tag.stage, {})
-            stack.pop(tag.commit, None)
-            if tag.kind == ASSIGN:
-                stack[tag.commit] = tag
-        if not touched:
+            self._registered.setdefault(str(tag.version), (tag, at))
             return Event(tag, at, {})
-        return Event(tag, at, {stage: self.stages.get(stage) for stage in touched if self._changed(stage, at)})
+        if tag.kind in (ARCHIVE, DEPRECATE):
+            self._archive(tag, at)
+            touched = list(self._stacks)
+            return Event(tag, at, {stage: self.stages.get(stage) for stage in touched if self._changed(stage, at)})
+        stage = str(tag.stage)
+        stack = self._stacks.setdefault(stage, {})
+        stack.pop(tag.commit, None)
+        if tag.kind == ASSIGN:
+            stack[tag.commit] = tag
+        return Event(tag, at, {stage: self.stages.get(stage)} if self._changed(stage, at) else {})
 
-    def _archive(self, tag: Tag, at: datetime) -> None:
+    def _archive(self, tag: Tag, at: int) -> None:
         if tag.kind == DEPRECATE:
             for stack in self._stacks.values():
                 stack.clear()
         for name in list(self._registered) if tag.kind == DEPRECATE else [str(tag.version)]:
             self._archived.setdefault(name, at)  # also one that a wrong clock put before its registration
 
-    def _changed(self, stage: str, at: datetime) -> bool:
+    def _changed(self, stage: str, at: int) -> bool:
         """Look again what a stage serves; whether that is another assignment than before."""
         before, now = self.stages.pop(stage, None), None
         for commit, tag in reversed(self._stacks[stage].items()):
             name = self._name(commit)
             if name is not None:
-                now = Assignment(stage, name, commit, tag.name, tag.object, at)
+                now = Assignment(stage, name, commit, tag.name, tag.object, _moment(at))
                 break
         if now is not None and before is not None and now.object == before.object:
             now = now._replace(at=before.at)
@@ -199,8 +208,11 @@ class _Replay:
 
     def versions(self) -> dict[str, Version]:
         """Registered versions by name, the highest first."""
-        found = {n: v._replace(archived=self._archived.get(n)) for n, v in self._registered.items()}
-        return dict(sorted(found.items(), key=lambda item: order(item[0]), reverse=True))
+        gone = {name: _moment(at) for name, at in self._archived.items()}
+        return {
+            name: Version(name, tag.commit, tag.name, _moment(at), gone.get(name))
+            for name, (tag, at) in sorted(self._registered.items(), key=lambda item: order(item[0]), reverse=True)
+        }
 
 
 def _moment(at: int) -> datetime:

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from mlops.errors import StoreError
 from mlops.registry import describe, facts, moments
 from mlops.registry.facts import Facts
 from mlops.registry.look import Registry
 from mlops.registry.remote import Remote
 from mlops.registry.resolve import Assignment, Event, Picture
 from mlops.registry.tags import ARCHIVE, ASSIGN, DEPRECATE, REGISTER
+from mlops.store import model
 
 Record = dict[str, Any]
 
@@ -47,11 +49,19 @@ def _record(registry: Registry, assignment: Assignment, said: Facts, deep: bool)
     }
     if deep:
         record |= {
-            "digests": said.get("digests", {}),
+            "digests": said.get("digests") or _digests(registry, assignment.commit),
             "metrics": said.get("metrics") or describe.metrics(registry.git, assignment.commit),
             "params": describe.flat(describe.parameters(registry.git, assignment.commit)),
         }
     return record
+
+
+def _digests(registry: Registry, commit: str) -> dict[str, str]:
+    """What the commit itself says, for a tag that states nothing."""
+    try:
+        return describe.digests(registry.git, commit, model.model(registry.git, commit, registry.name))
+    except StoreError:  # a commit without a model: whoever needs it says so
+        return {}
 
 
 def _tagger(registry: Registry, name: str) -> dict[str, str]:

@@ -27,7 +27,8 @@ _AFTER_NAME = re.compile(
     rf"(?:#(?P<stage>{_STAGE})(?P<away>!?)|@(?P<version>{SEMVER})(?P<gone>!?)|@(?P<old>deprecated))"
     r"(?:#(?P<counter>\d+))?"
 )
-_FORMAT = "%(objecttype)%00%(objectname)%00%(*objectname)%00%(tagger)%00%(refname)"
+FORMAT = "%(objecttype)%00%(objectname)%00%(*objectname)%00%(tagger)%00%(refname)"
+"""What `git for-each-ref` is asked for of each tag."""
 
 
 class Tag(NamedTuple):
@@ -55,49 +56,58 @@ class Tag(NamedTuple):
 
 
 class Found(NamedTuple):
-    """All tags of one model, and what is wrong with those that cannot be followed, a line each."""
+    """All tags of one model. refused: what is wrong with those that cannot be followed, a line each.
+
+    counter, versions: the highest number and the versions that any of them uses, followed or not: a name is taken once.
+    """
 
     tags: list[Tag]
     refused: list[str]
+    counter: int
+    versions: frozenset[str]
 
 
 def read(git: Git, artifact: str) -> Found:
     """The tags of a model, by one git process however many there are."""
     patterns = (f"refs/tags/{artifact}@*", f"refs/tags/{artifact}#*")
-    listed = git.text("for-each-ref", f"--format={_FORMAT}", *patterns)
-    found = Found([], [])
+    listed = git.text("for-each-ref", f"--format={FORMAT}", *patterns)
     start = len("refs/tags/")
+    found: list[Tag] = []
+    refused: list[str] = []
+    counters, versions = [0], set()
     for line in listed.splitlines():
         kind, own, target, tagger, ref = line.split("\0")
-        name = ref[start:]
-        fields = _AFTER_NAME.fullmatch(name, len(artifact))
+        fields = _AFTER_NAME.fullmatch(ref, start + len(artifact))
         if fields is None:
-            found.refused.append(f"tag {name} is ignored: it is none of the forms in docs/registry.md")
-        elif kind != "tag" or not tagger:
-            found.refused.append(
-                f"tag {name} is lightweight, says nothing of who and when, and is NOT followed; replace it:"
-                f" git tag -d '{name}' && git tag -a '{name}' {(target or own)[:8]}"
-            )
-        else:
-            who, at, _ = tagger.rsplit(" ", 2)
-            found.tags.append(_tag(name, fields, (target, own, int(at), who)))
-    return found
+            refused.append(f"tag {ref[start:]} is ignored: it is none of the forms in docs/registry.md")
+            continue
+        stage, away, version, gone, old, number = fields.groups()
+        counter = int(number) if number else None
+        if counter:
+            counters.append(counter)
+        if version:
+            versions.add(version)
+        if kind != "tag" or not tagger:
+            refused.append(_lightweight(ref[start:], target or own))
+            continue
+        who, at, _ = tagger.rsplit(" ", 2)
+        act = (UNASSIGN if away else ASSIGN) if stage else DEPRECATE if old else ARCHIVE if gone else REGISTER
+        found.append(Tag(ref[start:], act, version, stage, counter, target, own, int(at), who))
+    return Found(found, refused, max(counters), frozenset(versions))
 
 
-def _tag(name: str, fields: re.Match[str], facts: tuple[str, str, int, str]) -> Tag:
-    stage, away, version, gone, old, counter = fields.groups()
-    if old:
-        kind = DEPRECATE
-    elif stage:
-        kind = UNASSIGN if away else ASSIGN
-    else:
-        kind = ARCHIVE if gone else REGISTER
-    return Tag(name, kind, version, stage, int(counter) if counter else None, *facts)
+def _lightweight(name: str, commit: str) -> str:
+    return (
+        f"tag {name} is lightweight, says nothing of who and when, and is NOT followed; replace it:"
+        f" git tag -d '{name}' && git tag -a '{name}' {commit[:8]}"
+    )
 
 
 def order(version: str) -> tuple[object, ...]:
     """What versions are sorted by: semantic versioning's precedence (a pre-release before its release)."""
-    core, _, before = version.removeprefix("v").partition("+")[0].partition("-")
-    numbers = tuple(int(n) for n in core.split("."))
-    words = tuple((0, int(w), "") if w.isdigit() else (1, 0, w) for w in before.split(".")) if before else ()
-    return (*numbers, not before, words)
+    core, _, before = version[1:].partition("+")[0].partition("-")
+    major, minor, patch = core.split(".")
+    if not before:
+        return int(major), int(minor), int(patch), True, ()
+    words = tuple((0, int(w), "") if w.isdigit() else (1, 0, w) for w in before.split("."))
+    return int(major), int(minor), int(patch), False, words

@@ -47,7 +47,7 @@ def rollback(registry: Registry, stage: str | None, to: str | None, why: str | N
         said = {"version": target.version, "stage": stage, "commit": target.commit, "from": live.version, "why": why}
         stated = changes.stamped(now.git, "rollback", {**said, **kept})
         title = f"{now.name} {target.version} → {stage}, back from {live.version}"
-        tag = f"{now.name}#{stage}#{now.picture.next_counter()}"
+        tag = f"{now.name}#{stage}#{now.next_counter()}"
         return Plan((Draft(tag, target.commit, facts.write(title, _why(why), stated)),), {stage: live})
 
     (made,) = change.publish(plan)
@@ -69,7 +69,7 @@ def unassign(registry: Registry, stage: str, why: str | None) -> Withdrawn:
         text = facts.write(
             f"{now.name} {live.version} leaves {stage}", _why(why), changes.stamped(now.git, "unassign", said)
         )
-        return Plan((Draft(f"{now.name}#{stage}!#{now.picture.next_counter()}", live.commit, text),), {stage: live})
+        return Plan((Draft(f"{now.name}#{stage}!#{now.next_counter()}", live.commit, text),), {stage: live})
 
     (made,) = change.publish(plan)
     after = registry.picture.stages.get(stage)
