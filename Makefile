@@ -12,7 +12,7 @@ unexport PYTHONPATH PYTHONHOME
 
 CODE := src api deploy tests benchmarks
 
-.PHONY: pipeline setup setup-test test test-fast check format lock plots serve promote image verify release-model push-image bench clean help
+.PHONY: pipeline setup setup-test test test-fast check format lock plots serve promote image verify release-model push-image report gate lock-check lock-rebuild ci-data ci-packages ci-result bench clean help
 
 pipeline: setup  ## set up .venv, run the pipeline, show the result
 	@mlops params check
@@ -27,6 +27,7 @@ setup-test: $(VENV)/.installed-test  ## set up what tests and checks need too
 $(VENV)/.installed: requirements.txt pyproject.toml .ci/install
 	@.ci/install $(VENV) requirements.txt
 	@python -m mlops.plots_page
+	@if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then mlops merge-driver install --quiet; fi
 	@touch $@
 
 $(VENV)/.installed-test: tests/requirements.txt $(VENV)/.installed
@@ -46,6 +47,8 @@ check: setup-test  ## style, types, locks, workflows
 	.ci/locks
 	actionlint -shellcheck= -pyflakes=
 	zizmor --offline --quiet .github
+	check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	check-jsonschema --quiet --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci .gitlab-ci.yml
 
 format: setup-test  ## mend style
 	ruff check --fix $(CODE)
@@ -76,6 +79,27 @@ release-model: setup  ## put the model of STAGE where the image takes it from: o
 
 push-image:  ## push IMAGE (a name with a registry and a tag), and say how to deploy just that
 	@.ci/push "$$IMAGE"
+
+report: setup  ## is this branch better than main? what its pull request will say
+	@mlops report
+
+gate: setup  ## may this branch be merged into main? by policy.yaml
+	@mlops gate
+
+lock-check: setup  ## does dvc.lock belong to the commit's code, params and data? from Git alone
+	@mlops lock check
+
+lock-rebuild: setup  ## does the commit's code make what dvc.lock says? runs the pipeline in an empty folder
+	@mlops lock check --rebuild
+
+ci-data: setup  ## what HEAD and its merge base made: from DVC's cache or remote, else made again
+	@mlops lock fetch || [ $$? -eq 2 ]  # the report says what that means
+
+ci-packages:  ## install the programs that tests start (Debian, as root)
+	@.ci/packages
+
+ci-result:  ## fail unless every one of RESULTS is success
+	@.ci/result "$$RESULTS"
 
 bench: setup-test  ## measure; see docs/benchmarks.md
 	python -m benchmarks

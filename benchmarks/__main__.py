@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import batch, pipeline, registry, serving
+from benchmarks import batch, datadiff, pipeline, registry, serving
 
 BENCHMARKS = {
     "startup": pipeline.startup,
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "serving-start": serving.start,
     "row": serving.row,
     "batch": batch.batch,
+    "data-diff": datadiff.data_diff,
     "registry-tags": registry.resolving,
     "registry-show": registry.show,
     "registry-promote": registry.promote,

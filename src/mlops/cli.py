@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import ClassVar, NoReturn
 
 from mlops import __version__
+from mlops.ci import arguments as integration
 from mlops.errors import MlopsError, guarded, nearest
+from mlops.merge import arguments as merging
 from mlops.registry import arguments as registry
+from mlops.report import arguments as reporting
 
 Run = Callable[[argparse.Namespace], int | None]
 
@@ -61,7 +64,16 @@ def build() -> Parser:
     parser = Parser(prog="mlops", description="Churn prediction whose only server is Git.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"mlops {__version__}", help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for register in (_register_data, _register_metrics, _register_params, _register_predict, registry.register):
+    for register in (
+        _register_data,
+        _register_metrics,
+        _register_params,
+        _register_predict,
+        registry.register,
+        reporting.register,
+        integration.register,
+        merging.register,
+    ):
         register(commands)
     return parser
 
@@ -78,6 +90,21 @@ def _register_data(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     show.add_argument("--json", action="store_true", help="as JSON")
     show.set_defaults(run=_data_show)
+    _register_data_diff(actions)
+
+
+def _register_data_diff(actions: argparse._SubParsersAction[Parser]) -> None:
+    diff = actions.add_parser(
+        "diff",
+        help="what differs between the data of two commits",
+        description="Rows added, removed, changed; labels that flipped; drift of each column; schema; sides of the "
+        "split. Read from DVC's cache or remote. Exit code 1: the data of one of them cannot be had.",
+        allow_abbrev=False,
+    )
+    diff.add_argument("before", metavar="REV", help="a version, stage, experiment or commit")
+    diff.add_argument("after", nargs="?", metavar="REV", help="another; HEAD unless told")
+    diff.add_argument("--json", action="store_true", help="as JSON")
+    diff.set_defaults(run=_data_diff)
 
 
 def _register_metrics(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -208,6 +235,12 @@ def _data_show(arguments: argparse.Namespace) -> None:
         print(show.as_json(summary))
     else:
         show.render(summary, show.console())
+
+
+def _data_diff(arguments: argparse.Namespace) -> int:
+    from mlops.datadiff import command
+
+    return command.run(arguments)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ MlopsError
 ├── GitError         what Git refused, or a repository that is none
 ├── PolicyError      policy.yaml: unknown key, wrong type, value out of range
 ├── StoreError       dvc.lock of a commit, or the bytes that it names: missing, altered, not to be had
-└── RegistryError    tags, versions and stages: unknown, contradictory, refused
+├── RegistryError    tags, versions and stages: unknown, contradictory, refused
+└── ReportError      two commits that cannot be compared, or a report that is none
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ class StoreError(MlopsError):
 
 class RegistryError(MlopsError):
     """A version, stage or tag that does not exist, contradicts itself, or was refused."""
+
+
+class ReportError(MlopsError):
+    """What shall be compared cannot be, or a document is no report."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

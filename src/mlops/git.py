@@ -18,6 +18,22 @@ QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF
 """Nobody is there to type a password, a look takes no lock, and messages that we read stay in English."""
 
 
+ELSEWHERE = frozenset(
+    f"GIT_{name}"
+    for name in (
+        "DIR", "WORK_TREE", "INDEX_FILE", "OBJECT_DIRECTORY", "ALTERNATE_OBJECT_DIRECTORIES", "COMMON_DIR", "NAMESPACE",
+        "PREFIX", "GRAFT_FILE", "SHALLOW_FILE", "REPLACE_REF_BASE", "NO_REPLACE_OBJECTS", "IMPLICIT_WORK_TREE",
+        "CONFIG",
+    )
+)  # fmt: skip
+"""What Git sets while a hook runs, or somebody for another command: it would lead ours into that repository."""
+
+
+def surroundings() -> dict[str, str]:
+    """The environment that git is started in: which repository is meant is said by its folder alone."""
+    return {**{k: v for k, v in os.environ.items() if k not in ELSEWHERE}, **QUIET}
+
+
 class Git:
     """A repository, with or without a working tree.
 
@@ -47,7 +63,7 @@ class Git:
         try:
             return subprocess.run(
                 command, input=given, stdin=None if given is not None else subprocess.DEVNULL,
-                capture_output=True, env={**os.environ, **QUIET, **(env or {})}, check=False,
+                capture_output=True, env={**surroundings(), **(env or {})}, check=False,
             )  # fmt: skip
         except FileNotFoundError:
             raise GitError("git is not installed, or not on PATH; install it (Debian: apt-get install git)") from None
@@ -123,13 +139,13 @@ def here(folder: Path | None = None) -> Git:
     found = Git(start).attempt("rev-parse", "--show-toplevel")
     if found.returncode:
         raise GitError(f"{start} is in no Git repository ({reason(found.stderr)}); go to your clone of the project")
-    return Git(Path(found.stdout.decode().rstrip("\n")))
+    return Git(Path(os.fsdecode(found.stdout.removesuffix(b"\n"))))
 
 
 def reason(stderr: bytes) -> str:
     """Why git refused: the lines that say so, as one, without advice and without a password in a URL."""
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-    telling = [line for line in lines if re.match(r"(fatal|error|remote: error|\s*!)", line)] or lines[-1:]
+    telling = [line for line in lines if re.match(r"(fatal|error|remote: |!)", line)] or lines[-1:]
     said = one_line("; ".join(telling)) or "no reason given"
     return re.sub(r"(\w+://)[^/@\s]+@", r"\1", said)
 

@@ -35,11 +35,23 @@ class Calibration(Section):
     max_loss: float = Field(default=0.005, ge=0)
 
 
+Waivable = Literal["verdict", "slices", "calibration", "signature", "latency", "size"]
+"""What a pull request may be merged in spite of. Not the lock: nothing that was judged would hold without it."""
+
+
+class Waiver(Section):
+    """What is let pass, and why. It counts only in the pull request whose diff has it, never in promotion."""
+
+    check: Waivable
+    why: str = Field(min_length=1, max_length=300)
+
+
 class Gate(Section):
     """When a version is better than another, and when it is too bad to be promoted or merged.
 
     metric decides; max_loss and min_effect are in its unit. confidence: of the intervals. min_rows: of a comparison.
-    max_latency_ms: median time of one row; max_size_mb: of the served model; null: no limit.
+    max_latency_ms: median time of one row; max_size_mb: of the served model; null: no limit. waive: what one pull
+    request is let pass in spite of.
     """
 
     metric: Metric = "roc_auc"
@@ -53,6 +65,7 @@ class Gate(Section):
     signature: Literal["compatible", "any"] = "compatible"
     max_latency_ms: float | None = Field(default=1.0, gt=0)
     max_size_mb: float | None = Field(default=100.0, gt=0)
+    waive: list[Waiver] = Field(default_factory=list)
 
 
 class Promotion(Section):
@@ -72,7 +85,7 @@ class Registry(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])$")] = "churn"
     stages: list[str] = Field(default_factory=lambda: ["dev", "staging", "prod", "canary", "shadow"], min_length=1)
-    remote: str = "origin"
+    remote: str | None = "origin"
     require_verdict: bool = False
     allowed_signers: str | None = None
     keep: int = Field(default=5, ge=0)

@@ -104,7 +104,7 @@ def test_what_came_back_is_released_again(project: Repository) -> None:
 def test_tags_that_are_no_assignments_or_not_followed_say_so(project: Repository) -> None:
     assert f"gives no stage a version; released are assignments: {TAG}" in refused(project, "churn@v1.0.0")
     assert f"did you mean {TAG}?" in refused(project, "churn#prod#7")
-    assert "git fetch origin --tags" in refused(project, "somebody's")
+    assert "git fetch --tags" in refused(project, "somebody's")
     project.tag("churn#prod#2", "second", lightweight=True)
     assert "is lightweight" in refused(project, "churn#prod#2")
     rules = project.document("policy.yaml")

@@ -58,10 +58,9 @@ def history(seed: int, length: int) -> list[Tag]:
 
 def brute(found: list[Tag], until: int | None = None) -> dict[str, tuple[str, str]]:
     """Stage → (version, tag): every stage replayed by itself, every question asked anew, nothing remembered."""
-    effect = dict(resolve._timed(found)[0])
-    known = [t for t in found if until is None or effect[t] <= until]
-    place = {t: i for i, (t, _) in enumerate(resolve._timed(found)[0])}
-    known.sort(key=lambda t: place[t])
+    ordered = resolve._timed(found)[0]
+    place = {t: i for i, (t, _) in enumerate(ordered)}
+    known = [t for t, at in ordered if until is None or at <= until]
     served = {}
     for stage in {t.stage for t in known if t.stage}:
         live: list[Tag] = []
@@ -71,10 +70,11 @@ def brute(found: list[Tag], until: int | None = None) -> dict[str, tuple[str, st
             elif t.stage == stage:
                 live = [other for other in live if other.commit != t.commit] + ([t] if t.kind == ASSIGN else [])
         for t in reversed(live):
-            own = [r for r in known if r.kind == REGISTER and r.commit == t.commit]
+            own = [r for r in found if r.kind == REGISTER and r.commit == t.commit]
             alive = [r for r in own if not _gone(r, known, place)]
             if alive or not own:
-                best = max(alive, key=lambda r: tags.order(str(r.version)), default=None)
+                then = [r for r in alive if place[r] < place[t]] or alive
+                best = max(then, key=lambda r: tags.order(str(r.version)), default=None)
                 served[stage] = (str(best.version) if best else f"g{t.commit[:12]}", t.name)
                 break
     return served

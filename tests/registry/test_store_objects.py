@@ -209,6 +209,41 @@ def test_a_list_cannot_lead_out_of_its_folder(repository: Repository, tmp_path: 
     assert not list(tmp_path.rglob("outside"))
 
 
+ODD_LISTS = [
+    json.dumps([{"md5": "0" * 32, "relpath": "a\0b"}]),
+    json.dumps([{"md5": "0" * 32, "relpath": "a\ud800b"}]),
+    json.dumps([{"md5": "0" * 32, "relpath": ["a"]}]),
+    json.dumps([{"md5": 7, "relpath": "a"}]),
+    json.dumps([["relpath", "md5"]]),
+    json.dumps({"relpath": "a", "md5": "0" * 32}),
+    json.dumps([{}]),
+    "[" * 100_000,
+    "{half",
+]
+
+
+@pytest.mark.parametrize("content", ODD_LISTS, ids=range(len(ODD_LISTS)))
+def test_what_is_no_list_of_files_is_one_line(repository: Repository, tmp_path: Path, content: str) -> None:
+    md5 = f"{digest.of_bytes(content.encode())}.dir"
+    repository.write(str(repository.object(md5).relative_to(repository.folder)), content)
+    store, out = Store(repository.folder), Out("models/serving", md5, 1, 1)
+    for work in (store.listing, lambda out: store.copy(out, tmp_path / "model"), lambda out: store.missing([out])):
+        with pytest.raises(StoreError, match=r"models/serving \(md5 .* (is no folder that DVC wrote|does not belong)"):
+            work(out)
+
+
+def test_names_as_odd_as_file_systems_allow(repository: Repository, tmp_path: Path) -> None:
+    names = ["a b.csv", "zwei\u00a0Wörter.csv", "\u2028.csv", "line\nbreak.csv", "latin-\udce9.csv"]
+    files = {name: digest.of_bytes(b"x") for name in names}
+    out = Out("data/raw", digest.of_folder(files), len(names), len(names))
+    for md5, content in ((digest.of_bytes(b"x"), "x"), (out.md5, json.dumps(
+        [{"md5": files[name], "relpath": name} for name in sorted(names)]
+    ))):  # fmt: skip
+        repository.write(str(repository.object(md5).relative_to(repository.folder)), content)
+    Store(repository.folder).copy(out, tmp_path / "raw")
+    assert contents(tmp_path / "raw") == dict.fromkeys(names, b"x")
+
+
 def test_a_cache_that_is_elsewhere(repository: Repository, served: Out, tmp_path: Path) -> None:
     (repository.cache).rename(tmp_path / "shared")
     repository.write(".dvc/config.local", "[cache]\n    dir = ../../shared\n")
@@ -261,8 +296,10 @@ def test_a_store_for_a_repository_that_is_not_checked_out(
     assert contents(tmp_path / "two") == contents(bundles["v1"])
     assert not repository.cache.exists(), "the cache beside belongs to others"
 
-    with pytest.raises(StoreError, match="is not there"):
-        elsewhere(config, far).copy(served, tmp_path / "three")
+    with pytest.raises(
+        StoreError, match=r"'store' is the relative path '\.\./\.\./remote', .* absolute URL .* modify store"
+    ):
+        elsewhere(config, far)
 
 
 def test_a_foreign_configuration_does_not_say_where_files_are_kept(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
+import math
 import os
 import shutil
 import time
@@ -16,9 +18,10 @@ import pytest
 
 from mlops import bundle, production
 from mlops.errors import PolicyError, RegistryError
-from mlops.registry import facts, shelf, source
+from mlops.registry import describe, facts, shelf, source
 from mlops.registry.source import Source
-from mlops.registry.sync import Report, Request, sync
+from mlops.registry.sync import Request, sync
+from mlops.registry.synced import Report
 from mlops.store.model import model
 from mlops.store.objects import Store
 from tests.registry import files
@@ -122,11 +125,25 @@ def test_all_stages_and_the_share_of_the_canary(repository: Repository, bundles:
 
 
 @pytest.mark.parametrize("weight", [7, "much", True])
-def test_a_share_that_is_none_leaves_the_old_one(repository: Repository, bundles: Bundles, weight: Any) -> None:
+def test_a_share_that_is_none_is_not_said_at_all(repository: Repository, bundles: Bundles, weight: Any) -> None:
+    text = (repository.folder / "policy.yaml").read_text().replace("canary: 0.0", "canary: 0.25")
+    repository.write("policy.yaml", text)
     first, second = (repository.version(bundles[name]) for name in ("v1", "v2"))
     assign(repository, "v1.0.0", first, "prod", "canary", weight=0.1)
     synced(repository)
     assign(repository, "v2.0.0", second, "canary", weight=weight)
+    assert synced(repository).weights == {"canary": 0.25}, "as policy.yaml of its commit says"
+
+
+def test_a_share_that_cannot_be_read_leaves_the_old_one(repository: Repository, bundles: Bundles) -> None:
+    first = repository.version(bundles["v1"])
+    assign(repository, "v1.0.0", first, "prod", "canary", weight=0.1)
+    synced(repository)
+    policy = (repository.folder / "policy.yaml").read_text()
+    repository.write("policy.yaml", "serving: {weights: {canary: much}}\n")
+    second = repository.version(bundles["v2"])
+    repository.write("policy.yaml", policy)
+    assign(repository, "v2.0.0", second, "canary")
     report = synced(repository)
     assert "share stays as it was" in report.failed["canary"]
     assert report.weights == {"canary": 0.1}
@@ -179,6 +196,88 @@ def put_back(repository: Repository, model: Path) -> None:
     files.Hashed(repository.folder, "models/serving").store(repository.cache)
 
 
+X = hashlib.md5(b"x").hexdigest()
+ODD_LISTS = [
+    json.dumps([{"md5": X, "relpath": "a\0b"}]),
+    json.dumps([{"md5": X, "relpath": "\ud800"}]),
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("content", ODD_LISTS, ids=["NUL", "half a character", "deep"])
+def test_a_crafted_list_costs_only_its_own_stage(repository: Repository, bundles: Bundles, content: str) -> None:
+    first, second = (repository.version(bundles[name]) for name in ("v1", "v2"))
+    made = hashlib.md5(content.encode()).hexdigest() + ".dir"
+    for md5, held in ((made, content), (X, "x")):
+        repository.write(str(repository.object(md5).relative_to(repository.folder)), held)
+    lock = repository.folder / "dvc.lock"
+    served = model(repository.git, second, "churn").out.md5
+    lock.write_text(lock.read_text().replace(served, made))
+    assign(repository, "v1.0.0", first, "shadow")
+    assign(repository, "v2.0.0", repository.commit("Not by DVC"), "prod")
+
+    report = synced(repository)
+
+    assert report.failed.keys() == {"prod"}
+    assert made[:8] in report.failed["prod"]
+    assert serving(models(repository)) == {"shadow": "v1.0.0"}
+
+
+ODD_FACTS: list[dict[str, Any]] = [
+    {"digests": [1]}, {"digests": {"model": 5}}, {"metrics": 7}, {"by": "me"}, {"why": ["x"]},
+    {"verdict": {"verdict": []}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("said", ODD_FACTS, ids=str)
+def test_facts_of_a_wrong_type_stop_nothing(repository: Repository, bundles: Bundles, said: dict[str, Any]) -> None:
+    commit = repository.version(bundles["v1"])
+    assign(repository, "v1.0.0", commit, "shadow")
+    assign(repository, "v1.0.0", commit, "prod", **said)
+    assert dict(synced(repository).failed) == {}
+    assert serving(models(repository)) == {"prod": "v1.0.0", "shadow": "v1.0.0"}
+
+
+def test_whatever_goes_wrong_with_a_stage_the_others_go_on(
+    repository: Repository, bundles: Bundles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = repository.version(bundles["v1"])
+    assign(repository, "v1.0.0", commit, "prod", "shadow")
+    put = shelf.put
+
+    def broken(place: Path, *rest: Any) -> None:
+        if place.parent.name == "prod":
+            raise RecursionError("too\ndeep")
+        put(place, *rest)
+
+    monkeypatch.setattr(shelf, "put", broken)
+    report = synced(repository)
+    assert report.failed == {
+        "prod": f"churn#prod#1 or its commit {commit[:8]} holds what cannot be used (RecursionError: too deep);"
+        " promote another"
+    }
+    assert serving(models(repository)) == {"shadow": "v1.0.0"}
+
+
+def test_a_tag_as_long_as_a_book_makes_no_long_release(repository: Repository, bundles: Bundles) -> None:
+    commit = repository.version(bundles["v1"])
+    assign(repository, "v1.0.0", commit, "shadow", why="w" * 9_000)
+    text = facts.write("churn", [], {"why": "w" * 2_000_000, "digests": {"model": "x" * 2_000_000}})
+    words = ("tag", "--cleanup=verbatim", "--annotate", "--file=-", "churn#prod#2", commit)
+    repository.git.raw(*words, given=text.encode())
+    assert synced(repository).code == 0
+    assert all(path.stat().st_size < 100_000 for path in models(repository).glob("*/v1.0.0/release.json"))
+
+
+def test_a_stage_that_failed_says_what_it_still_serves(repository: Repository, bundles: Bundles) -> None:
+    assign(repository, "v1.0.0", repository.version(bundles["v1"]), "prod")
+    synced(repository)
+    commit = repository.version(bundles["v2"])
+    shutil.rmtree(repository.cache)
+    assign(repository, "v2.0.0", commit, "prod", "shadow")
+    assert synced(repository).lines() == ["prod      v1.0.0, as before", "shadow    nothing"]
+
+
 def test_a_damaged_version_is_replaced(repository: Repository, bundles: Bundles) -> None:
     assign(repository, "v1.0.0", repository.version(bundles["v1"]), "prod")
     synced(repository)
@@ -189,6 +288,7 @@ def test_a_damaged_version_is_replaced(repository: Repository, bundles: Bundles)
 
     assert report.notes == [f"{place} was damaged and is replaced"]
     assert not report.changed, "state.json says the same as before"
+    assert report.repaired
     assert serving(models(repository)) == {"prod": "v1.0.0"}
     assert sorted(path.name for path in place.parent.iterdir()) == ["v1.0.0"]
 
@@ -281,7 +381,24 @@ def test_a_notebook_version(repository: Repository, bundles: Bundles) -> None:
     assign(repository, "v3.0.0", commit, "prod")
     assert synced(repository).code == 0
     assert trees(models(repository)) == 30
-    assert production.read_release(models(repository) / "prod" / "v3.0.0")["origin"] == "notebook"
+    release = production.read_release(models(repository) / "prod" / "v3.0.0")
+    assert release["origin"] == "notebook"
+    assert repository.git.read(commit, "dvc.lock") is None, "a notebook needs no pipeline"
+    assert release["digests"].keys() == {"model", "environment", "manifest"}
+
+
+def test_numbers_that_are_none_are_no_metrics(repository: Repository, bundles: Bundles) -> None:
+    repository.version(bundles["v1"])
+    good = {"value": 0.8, "low": 0.7, "high": 0.9}
+    odd: dict[str, Any] = {
+        "roc_auc": good, "a": {**good, "low": math.nan}, "b": {**good, "high": math.inf}, "c": {"value": 1},
+        "d": {**good, "value": "0.8"}, "e": [0.8], "f": {**good, "low": None}, "g": {**good, "high": 10**400}, "h": 0.8,
+    }  # fmt: skip
+    for content, kept in (({"metrics": odd}, {"roc_auc": good}), ({"metrics": [odd]}, {}), ([], {})):
+        repository.write("metrics/evaluate/intervals.json", json.dumps(content))
+        assert describe.metrics(repository.git, repository.commit("By hand")) == kept
+    repository.write("metrics/evaluate/intervals.json", "[" * 100_000)
+    assert describe.metrics(repository.git, repository.commit("By hand")) == {}
 
 
 def test_what_was_there_before_stays_readable(repository: Repository, bundles: Bundles) -> None:

@@ -144,7 +144,7 @@ def test_a_look_is_one_ls_remote(
     (path / "git").chmod(0o755)
     sync = start(host, "--from", str(repository.bare()), "--watch", "0.1", path=path)
     sync.until(lambda: served(host, "v1.0.0"))
-    sync.until(sync.out.read_text)
+    sync.until(lambda: [line.split()[2] for line in log.read_text().splitlines()[-3:]] == ["ls-remote"] * 3)
     before = log.read_text().splitlines()
     looks = sync.until(lambda: len(now := log.read_text().splitlines()) > len(before) + 4 and now[len(before) :])
     assert sync.end() == 0
@@ -261,3 +261,70 @@ def test_it_ends_with_the_program_beside(repository: Repository, start: Callable
     lost = start(repository.folder, "--run", "no-such-program")
     assert lost.process.wait(PATIENCE) == 1
     assert "--run no-such-program" in lost.err.read_text()
+
+
+def test_rules_that_change_are_followed_at_once(
+    repository: Repository, bundles: Bundles, start: Callable[..., Sync]
+) -> None:
+    """policy.yaml decides which tags count, and which stages: a look sees it change."""
+    first, second = versions(repository, bundles, 2)
+    verdict = {"verdict": "better"}
+    assign(repository, "v1.0.0", first, "prod", verdict=verdict)
+    assign(repository, "v2.0.0", second, "prod", "canary")
+    policy = (repository.folder / "policy.yaml").read_text()
+    few = policy.replace("stages: [dev, staging, prod, canary, shadow]", "stages: [prod]")
+    assert few != policy
+    repository.write("policy.yaml", few)
+    sync = start(repository.folder, "--watch", "0.2")
+    sync.until(lambda: served(repository.folder, "v2.0.0"))
+    assert "canary" not in serving(models(repository))
+
+    repository.write("policy.yaml", policy)
+    sync.until(lambda: serving(models(repository)).get("canary") == "v2.0.0")
+    repository.write("policy.yaml", policy.replace("require_verdict: false", "require_verdict: true"))
+    sync.until(lambda: served(repository.folder, "v1.0.0"))
+    assert sync.end() == 0
+
+
+def test_the_file_of_signers_is_looked_at(
+    repository: Repository, bundles: Bundles, start: Callable[..., Sync], keys: Callable[[str], Path]
+) -> None:
+    commits, ada, eve = versions(repository, bundles, 2), keys("ada"), keys("eve")
+    for number, (commit, key) in enumerate(zip(commits, (ada, eve), strict=True), 1):
+        words = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key}", "tag", "--sign", "--message=x")
+        for name in (f"churn@v{number}.0.0", f"churn#prod#{number}"):
+            repository.git.raw(*words, name, commit)
+    policy = (repository.folder / "policy.yaml").read_text()
+    repository.write("policy.yaml", policy.replace("allowed_signers: null", "allowed_signers: signers"))
+    lines = [
+        f'{name}@example.org namespaces="git" {key.with_suffix(".pub").read_text()}'
+        for name, key in (("ada", ada), ("eve", eve))
+    ]
+    repository.write("signers", "".join(lines))
+    sync = start(repository.folder, "--watch", "0.2")
+    sync.until(lambda: served(repository.folder, "v2.0.0"))
+    repository.write("signers", lines[0])
+    sync.until(lambda: served(repository.folder, "v1.0.0"))
+    assert sync.end() == 0
+
+
+def test_what_somebody_removes_comes_back(
+    repository: Repository, bundles: Bundles, host: Path, start: Callable[..., Sync]
+) -> None:
+    (commit,) = versions(repository, bundles, 1)
+    assign(repository, "v1.0.0", commit, "prod")
+    sync = start(host, "--from", str(repository.bare()), "--watch", "0.2")
+    root = host / "models" / "production"
+    sync.until(lambda: served(host, "v1.0.0"))
+    place = root / "prod" / "v1.0.0"
+    for lose in (
+        lambda: shutil.rmtree(root / "prod"),
+        lambda: (root / "state.json").unlink(),
+        lambda: (place / "model.onnx").unlink(),
+        lambda: root.rename(host / "elsewhere"),
+    ):
+        lose()
+        sync.until(lambda: served(host, "v1.0.0") and (place / "model.onnx").exists())
+        assert serving(root) == {"prod": "v1.0.0"}
+    sync.until(lambda: "v1.0.0 was gone and is replaced" in sync.err.read_text())
+    assert sync.end() == 0

@@ -71,7 +71,7 @@ def test_who_is_late_is_told_who_was_faster(two: tuple[Repository, Repository, P
         return Plan((Draft(f"churn#prod#{now.next_counter()}", mine, "mine"),), {"prod": relied})
 
     with pytest.raises(
-        RegistryError, match=r"Ada Tester made v1\.1\.0 prod \(tag churn#prod#2\) meanwhile; .*v1\.0\.0"
+        RegistryError, match=r"Ada Tester made prod serve v1\.1\.0 \(tag churn#prod#2\) meanwhile; .*v1\.0\.0"
     ):
         late.publish(plan)
     assert refs(shared) == before
@@ -174,6 +174,22 @@ def test_an_unreachable_remote_changes_nothing(two: tuple[Repository, Repository
     with pytest.raises(RegistryError, match="origin cannot be reached"):
         promote(registry(ada), Request())
     assert refs(ada.folder) == before
+
+
+def test_who_may_not_push_is_told_what_to_do(two: tuple[Repository, Repository, Path], bundles: Bundles) -> None:
+    ada, _, shared = two
+    ada.version(bundles["v2"], BETTER)
+    hook = shared / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\necho 'you are not a maintainer' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    before = refs(ada.folder)
+    with pytest.raises(RegistryError, match=r"registry\.remote: null"):
+        promote(registry(ada), Request())
+    assert refs(ada.folder) == before
+    text = (ada.folder / "policy.yaml").read_text()
+    ada.write("policy.yaml", text.replace("remote: origin", "remote: null"))
+    ada.commit("Tags stay here")
+    assert promote(registry(ada), Request("HEAD~1")).tags == ("churn@v1.1.0", "churn#prod#2")
 
 
 def test_a_plain_tag_that_was_never_pushed_goes_along(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import pytest
 
 from mlops import policy
@@ -73,7 +76,7 @@ def test_back_to_a_named_version(four: Repository) -> None:
 
 def test_archived_versions_are_passed_over(four: Repository) -> None:
     done = archive(registry(four), "v1.2.0", "leaks", force=False)
-    assert done.tag == "churn@v1.2.0!"
+    assert done.tag == "churn@v1.2.0!#5", "numbered: no clock decides when"
     assert rollback(registry(four), None, None, None).after == "v1.1.0"
     with pytest.raises(RegistryError, match="archived, for good"):
         rollback(registry(four), None, "v1.2.0", None)
@@ -118,3 +121,36 @@ def test_no_stage_goes_back_to_a_model_that_is_nowhere(four: Repository) -> None
     with pytest.raises(RegistryError, match=r"model of v1\.2\.0 .* neither in DVC's cache nor in the remote"):
         rollback(registry(four), None, None, None)
     assert serves(four) == "v1.3.0"
+
+
+def test_a_rollback_does_not_bring_back_what_was_taken_away(four: Repository) -> None:
+    unassign(registry(four), "prod", "leaks")
+    assert serves(four) == "v1.2.0"
+    assert rollback(registry(four), None, None, None).after == "v1.1.0"
+
+
+def test_what_is_archived_in_the_same_moment_is_no_target(four: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else's archiving arrives between the first look and the publication."""
+    from mlops.registry import changes
+
+    real = changes.Change.publish
+
+    def late(self: changes.Change, plan: Any) -> Any:
+        monkeypatch.setattr(changes.Change, "publish", real)
+        archive(registry(four), "v1.2.0", None, force=False)
+        self.registry.refresh()
+        return real(self, plan)
+
+    monkeypatch.setattr(changes.Change, "publish", late)
+    assert rollback(registry(four), None, None, None).after == "v1.1.0"
+    assert serves(four) == "v1.1.0"
+
+
+def test_history_keeps_the_name_under_which_a_commit_ran(four: Repository) -> None:
+    from mlops.registry import show
+
+    archive(registry(four), "v1.3.0", None, force=True)
+    later = datetime.now(UTC) + timedelta(seconds=5)
+    four.tag("churn@v2.0.0", registry(four).picture.versions["v1.3.0"].commit, when=later)
+    found = {e["tag"]: e["version"] for e in show.history(registry(four), "prod", None)}
+    assert found["churn#prod#4"] == "v1.3.0"

@@ -18,7 +18,7 @@ from mlops.features import Plan
 from mlops.metrics.measure import HIGHER_IS_BETTER, Decision, Scored, roc_auc
 from mlops.params import View
 from mlops.policy import Gate
-from mlops.report import gate, pairing
+from mlops.report import gate, paired, pairing
 from mlops.report.gate import Check
 from mlops.report.side import Side
 from mlops.schema import Schema
@@ -210,6 +210,78 @@ def test_what_cannot_be_compared_says_why(bundle: Bundle, narrow: Bundle) -> Non
     gone = gate.not_comparable(pipeline, "v0", POLICY, "models/serving is nowhere", [Check("lock", True, "current")])
     assert gone.headline() == "not comparable: models/serving is nowhere"
     assert [c.name for c in gone.checks] == ["lock", "size"]
+
+
+def of_customers(side: Side, count: int) -> Side:
+    """The same rows, as if they were those of few customers."""
+    table = side.predictions
+    assert table is not None
+    names = pa.array([f"c{i % count}" for i in range(table.num_rows)])
+    return dataclasses.replace(
+        side, predictions=table.set_column(table.column_names.index("customer"), "customer", names)
+    )
+
+
+@pytest.mark.parametrize("count", [1, 2, pairing.FEWEST - 1])
+def test_many_rows_of_few_customers_decide_nothing(bundle: Bundle, count: int) -> None:
+    good, bad = (of_customers(gate_sides.side(name, bundle, ALL, noise=n), count) for name, n in (("v2", 0), ("v1", 2)))
+    for found in (gate.judge(good, bad, POLICY), gate.judge(good, None, POLICY)):
+        assert (found.verdict, found.passed) == ("not comparable", False)
+        assert found.headline() == (
+            f"not comparable: 4,000 test rows of {count} customers who churned and {count} who stayed: at least"
+            f" {pairing.FEWEST} of each are needed to tell a difference from chance"
+        )
+
+
+def test_as_many_customers_as_are_needed_decide(bundle: Bundle) -> None:
+    good, bad = (
+        of_customers(gate_sides.side(name, bundle, ALL, noise=n), pairing.FEWEST) for name, n in (("v2", 0), ("v1", 2))
+    )
+    assert gate.judge(good, bad, POLICY).verdict == "better"
+
+
+def test_few_churners_among_many_customers_decide_nothing(bundle: Bundle) -> None:
+    version = gate_sides.side("v1", bundle, ALL)
+    table = version.predictions
+    assert table is not None
+    y = np.zeros(4000, dtype=np.int64)
+    y[: 2 * pairing.FEWEST - 2 : 2] = 1  # one of each customer's two rows
+    few = dataclasses.replace(version, predictions=table.set_column(table.column_names.index("y"), "y", pa.array(y)))
+    said = f"not comparable: 4,000 test rows of {pairing.FEWEST - 1} customers who churned and 2,000 who stayed"
+    assert gate.judge(few, few, POLICY).headline().startswith(said)
+
+
+def test_groups_of_few_customers_are_not_judged(bundle: Bundle) -> None:
+    good = gate_sides.side("new", bundle, ALL)
+    table = good.predictions
+    assert table is not None
+    pro = np.array(table.column("slice.plan").to_pylist(), dtype=object) == "[pro]"
+    assert pro.sum() >= POLICY.slices.min_rows
+    customers = np.where(pro, [f"p{i % 10}" for i in range(4000)], table.column("customer").to_pylist())
+    place = table.column_names.index("customer")
+    old = dataclasses.replace(good, predictions=table.set_column(place, "customer", pa.array(customers)))
+    new = with_p(old, lambda p: np.where(pro, np.random.default_rng(3).permutation(p), p))
+    found = gate.judge(new, old, POLICY)
+    assert found.verdict != "not comparable"
+    assert "[pro]" not in {s.level for s in found.slices}
+    assert "slices" not in [reason.partition(":")[0] for reason in found.reasons]
+
+
+@pytest.mark.parametrize("apart", [0.5, 0.003, -0.5])
+def test_an_interval_without_width_decides_nothing(apart: float) -> None:
+    """Contacting everybody finds everybody, whoever is drawn: that says nothing of other customers."""
+
+    def always(value: float) -> paired.Measure:
+        return lambda drawn: {"recall": np.full(len(drawn), value)}
+
+    found = paired.changes(([always(0.5 + apart)], [always(0.5)]), 50, paired.Draw(200, 0.95, 50))["recall"]
+    assert found.difference == pytest.approx(apart)
+    assert found.better is None
+    assert gate.verdict(found.low, found.high, POLICY) == "undecided"
+    assert found.oriented("recall").high > 0
+    assert found.facts()["low"] is None
+    same = paired.changes(([always(0.5)], [always(0.5)]), 50, paired.Draw(200, 0.95, 50))["recall"]
+    assert (same.low, same.high) == (0, 0)
 
 
 def test_features_made_in_another_way_are_not_scored(bundle: Bundle) -> None:

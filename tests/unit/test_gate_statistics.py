@@ -11,6 +11,7 @@ import pytest
 from mlops.policy import Gate, Slices
 from mlops.report import delong, gate, groups
 from mlops.report.paired import Change
+from mlops.report.pairing import FEWEST
 from mlops.report.ranked import equal_bins
 from tests.unit import gate_pairs
 
@@ -45,6 +46,23 @@ def test_a_difference_that_is_not_there_is_rarely_found() -> None:
     assert strict["better"] + strict["worse"] > 8  # nor is the interval wider than it says
     usual = verdicts(changes)
     assert usual["no worse"] + usual["undecided"] >= 475
+
+
+def test_with_the_fewest_customers_that_are_taken_chance_decides_as_rarely_as_it_says() -> None:
+    """Of 300 pairs 15 are 5 %; 30 or more would come by chance once in three thousand times. With two customers a third
+    errs: that is why so few are not compared.
+    """
+
+    def wrong(customers: int) -> int:
+        found: Counter[str] = Counter()
+        for seed in range(300):
+            pair = gate_pairs.simulated(seed, 20 * customers, base=OFTEN, per_customer=20)
+            change = gate.measured(pair, gate_pairs.DECISIONS, QUICK)["roc_auc"]
+            found[gate.verdict(change.low, change.high, QUICK)] += 1
+        return found["better"] + found["worse"]
+
+    assert wrong(FEWEST) < 30
+    assert wrong(2) > 60
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.02])

@@ -70,13 +70,13 @@ def _unassign(commands: Any) -> None:
         commands, "unassign", "take its version away from a stage",
         "Take its version away from a stage; what it served before comes back, if there was something.",
     )  # fmt: skip
-    parser.add_argument("stage", metavar="STAGE")
+    parser.add_argument("stage", metavar="STAGE", help="which one")
     parser.add_argument("--why", metavar="TEXT", help="recorded in the tag")
 
 
 def _archive(commands: Any) -> None:
     parser = _command(commands, "archive", "retire a version for good: no stage may serve it any more")
-    parser.add_argument("version", metavar="VERSION")
+    parser.add_argument("version", metavar="VERSION", help="which one")
     parser.add_argument("--why", metavar="TEXT", help="recorded in the tag")
     parser.add_argument("--force", action="store_true", help="also a version that a stage serves")
 
@@ -130,7 +130,7 @@ def _sync(commands: Any) -> None:
         "Fetch the models that the tags name, check them, put them where the API looks. With --watch, follow the tags.",
     )  # fmt: skip
     parser.add_argument("--from", dest="source", metavar="URL", help="another repository than this one")
-    parser.add_argument("--models", default="models/production", metavar="DIR", help="the folder (models/production)")
+    parser.add_argument("--models", metavar="DIR", help="the folder (models/production)")
     parser.add_argument("--stages", nargs="+", metavar="STAGE", default=STAGES.split(), help=f"which ones ({STAGES})")
     parser.add_argument(
         "--run", dest="program", nargs=argparse.REMAINDER, metavar="COMMAND",

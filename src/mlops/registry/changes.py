@@ -43,7 +43,8 @@ class Change:
         self.registry = registry
         self.remote = Remote(registry.git, registry.policy.registry.remote, registry.name)
         self.notes: list[str] = []
-        self.seen = self._look()
+        with self.remote.alone():
+            self.seen = self._look()
 
     def _look(self) -> Seen:
         seen = self.remote.look()
@@ -58,6 +59,10 @@ class Change:
         Raises:
             RegistryError: what somebody else did meanwhile, or why nothing can be published.
         """
+        with self.remote.alone():
+            return self._published(plan)
+
+    def _published(self, plan: Callable[[Registry], Plan]) -> tuple[Draft, ...]:
         first = plan(self.registry)
         planned = first
         for _ in range(ATTEMPTS):
@@ -88,10 +93,10 @@ class Change:
                 )
 
     def _told(self, stage: str, now: Assignment | None) -> str:
-        if now is None:
-            return f"somebody emptied {stage}"
-        who = self.registry.git.text("for-each-ref", "--format=%(taggername)", f"refs/tags/{now.tag}")
-        return f"{who or 'somebody'} made {now.version} {stage} (tag {now.tag})"
+        """Who changed what a stage serves, and how."""
+        event = next(e for e in reversed(self.registry.picture.events) if stage in e.changes)
+        who = event.tag.tagger.partition(" <")[0] or "somebody"
+        return f"{who} made {stage} serve {now.version if now else 'nothing'} (tag {event.tag.name})"
 
 
 def signature(git: Git) -> dict[str, str]:

@@ -98,7 +98,7 @@ def show(arguments: argparse.Namespace) -> None:
     if found:
         render.stages(console, found)
     else:
-        console.print("No stage serves anything yet; `mlops promote` makes the first version prod.", highlight=False)
+        console.print(records.nothing(registry), highlight=False, soft_wrap=True)
     if arguments.all:
         render.versions(console, records.versions(registry))
 
@@ -118,7 +118,7 @@ def history(arguments: argparse.Namespace) -> None:
         elif found:
             render.history(_console(), found)
         else:
-            print("Nothing was promoted yet; `mlops promote` begins.")
+            print(records.nothing(registry))
         return
     moment = moments.parse(arguments.at)
     served = records.stages(registry, registry.at(moment), deep=True)

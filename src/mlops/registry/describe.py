@@ -14,25 +14,39 @@ from mlops.store import lock
 from mlops.store.model import Model
 
 INTERVALS = "metrics/evaluate/intervals.json"
+PARTS = ("value", "low", "high")
+LARGEST = 1e300
+"""Beyond it a number of JSON is infinite, or a whole number that no float holds. NaN is on neither side."""
 DATA, PREDICTIONS = "data/raw", "data/predictions"
 
 
 def metrics(git: Git, commit: str) -> dict[str, Any]:
-    """Test metrics with intervals, name → {value, low, high}; empty where the commit has none."""
+    """Test metrics with intervals, name → {value, low, high}, finite numbers all; empty where the commit has none."""
     content = git.read(commit, INTERVALS)
     if content is None:
         return {}
     try:
         found = json.loads(content)["metrics"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    named = found.items() if isinstance(found, dict) else ()
+    return {name: {key: m[key] for key in PARTS} for name, m in named if _is_metric(m)}
+
+
+def _is_metric(found: Any) -> bool:
+    return isinstance(found, dict) and all(_is_number(found.get(key)) for key in PARTS)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -LARGEST < value < LARGEST
 
 
 def digests(git: Git, commit: str, model: Model) -> dict[str, str]:
     """What a version is made of: DVC's digests of data, model, predictions; sha256 of dvc.lock and requirements.txt."""
-    made = lock.read(git, commit)
-    found = {"data": made.out(DATA), "model": model.out, "predictions": made.out(PREDICTIONS)}
+    found: dict[str, lock.Out | None] = {"model": model.out}
+    if git.read(commit, lock.FILE) is not None:  # a notebook's model needs none
+        made = lock.read(git, commit)
+        found = {"data": made.out(DATA), **found, "predictions": made.out(PREDICTIONS)}
     named = {name: out.md5 for name, out in found.items() if out is not None}
     for name, path in (("lock", "dvc.lock"), ("environment", "requirements.txt")):
         content = git.read(commit, path)

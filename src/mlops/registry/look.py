@@ -124,7 +124,7 @@ class Registry:
             "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", EXPERIMENTS
         )
         found: dict[str, list[str]] = {}
-        for line in listed.splitlines():
+        for line in filter(None, listed.split("\n")):
             commit, _, ref = line.partition(" ")
             if fields := _EXPERIMENT.fullmatch(ref):
                 found.setdefault(fields["name"], []).append(commit)
@@ -162,7 +162,7 @@ class Registry:
         return version if version in self.picture.versions else experiment or commit[:8]
 
     def _unknown(self, name: str) -> RegistryError:
-        branches = self.git.text("for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags").splitlines()
+        branches = self.git.text("for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags").split("\n")
         known = [*self.picture.versions, *self.picture.stages, *self.experiments, *branches]
         return RegistryError(
             f"{name!r} is no version, experiment, stage or commit{nearest(name, known)}; see `mlops history` and"

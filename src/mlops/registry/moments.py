@@ -25,6 +25,8 @@ def parse(text: str) -> datetime:
                 raise ValueError("an offset and a time zone")
             found = found.replace(tzinfo=ZoneInfo(zone))
         found = found.astimezone(UTC)
+        if found.year < 1971:
+            raise ValueError("before there was a clock to ask")
     except (ValueError, OSError, OverflowError, KeyError) as error:  # an unknown zone is a KeyError
         raise RegistryError(f"{text!r} is no moment; type {FORMS}") from error
     if found > datetime.now(UTC):

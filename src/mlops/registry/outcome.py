@@ -43,7 +43,7 @@ def tell(done: Outcome, registry: Registry) -> None:
             f'next      mlops promote {done.named.name} --stage {done.stage} --force --why "…"    overrule, on record'
         )
         return
-    remote = registry.policy.registry.remote
+    remote = registry.policy.registry.remote or ""
     where = f", published on {remote}" if registry.git.config(f"remote.{remote}.url") else ""
     sent = f"; {done.pushed} files sent to the DVC remote" if done.pushed else ""
     print(f"{done.version} is {done.stage}: tags {', '.join(done.tags)}{where}{sent}")

@@ -110,7 +110,13 @@ def promote(registry: Registry, request: Request, say: Say = lambda line: None) 
         named, stage, found, candidate, result, work.opponent, request.version, bump, request.why, request.weight, proof
     )
     made = change.publish(lambda now: drafts.plan(now, decision, live))
-    version = registry.picture.version_at(named.commit)
+    serves = registry.picture.stages.get(stage)
+    if serves is None or serves.commit != named.commit:
+        now = f"{serves.version} (tag {serves.tag})" if serves else "nothing"
+        raise RegistryError(
+            f"{', '.join(d.name for d in made)} are made, but {stage} serves {now}; look at `mlops history`"
+        )
+    version = serves.version
     return Outcome(named, stage, version, result, tuple(d.name for d in made), pushed, tuple(change.notes))
 
 

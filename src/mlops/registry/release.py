@@ -71,7 +71,7 @@ def _assignment(registry: Registry, name: str) -> Tag:
     if tag is None or tag.object in registry.ignored:
         said = next((line for line in registry.warnings if line.startswith(f"tag {name} is ")), None)
         known = [t.name for t in registry.tags if t.kind == ASSIGN]
-        hint = nearest(name, known) or f"; `git fetch {registry.policy.registry.remote} --tags` gets those that are new"
+        hint = nearest(name, known) or "; `git fetch --tags` gets those that are new"
         raise RegistryError(said or f"there is no tag {name} here{hint}")
     if tag.kind != ASSIGN:
         serving = [a.tag for a in registry.picture.stages.values() if tag.stage in (None, a.stage)]

@@ -37,7 +37,7 @@ def _since(text: str) -> str:
 def _rebuilt(record: Record) -> str:
     if record["origin"] == "notebook":
         return "no (notebook)"
-    return record["proof"] or "not proved"
+    return escape(record["proof"] or "not proved")
 
 
 def versions(console: Console, found: list[Record]) -> None:

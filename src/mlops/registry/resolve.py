@@ -98,10 +98,10 @@ def resolve(tags: Iterable[Tag], until: datetime | None = None, ignored: Collect
         ignored: objects of tags that are not followed (not signed, not judged).
     """
     timed, wrong = _timed([tag for tag in tags if tag.object not in ignored])
-    if until is not None:
-        timed = [(tag, at) for tag, at in timed if at <= until.timestamp()]
+    # Names do not wait for their time: the clock of a registration must not rename what was assigned under it.
     replay = _Replay([tag for tag, _ in timed if tag.kind == REGISTER])
-    events = [replay.take(tag, at) for tag, at in timed]
+    limit = None if until is None else until.timestamp()
+    events = [replay.take(tag, at) for tag, at in timed if limit is None or at <= limit]
     return Picture(replay.stages, replay.versions, events, wrong)
 
 
@@ -151,12 +151,15 @@ class _Replay:
 
     def __init__(self, registrations: Sequence[Tag]) -> None:
         self.stages: dict[str, Assignment] = {}
-        self._stacks: dict[str, dict[str, Tag]] = {}
+        self._stacks: dict[str, dict[str, tuple[Tag, int]]] = {}  # with how many versions there were then
         self._registered: dict[str, tuple[Tag, int]] = {}
+        self._place: dict[str, int] = {}
         self._archived: dict[str, int] = {}
         self._names: dict[str, list[str]] = {}  # of each commit, the highest first
         for tag in registrations:
-            self._names.setdefault(tag.commit, []).append(str(tag.version))
+            if tag.version not in self._place:
+                self._place[str(tag.version)] = len(self._place)
+                self._names.setdefault(tag.commit, []).append(str(tag.version))
         for names in self._names.values():
             if len(names) > 1:
                 names.sort(key=order, reverse=True)
@@ -174,7 +177,7 @@ class _Replay:
         stack = self._stacks.setdefault(stage, {})
         stack.pop(tag.commit, None)
         if tag.kind == ASSIGN:
-            stack[tag.commit] = tag
+            stack[tag.commit] = (tag, len(self._registered))
         return Event(tag, at, {stage: self.stages.get(stage)} if self._changed(stage, at) else {})
 
     def _archive(self, tag: Tag, at: int) -> None:
@@ -187,8 +190,8 @@ class _Replay:
     def _changed(self, stage: str, at: int) -> bool:
         """Look again what a stage serves; whether that is another assignment than before."""
         before, now = self.stages.pop(stage, None), None
-        for commit, tag in reversed(self._stacks[stage].items()):
-            name = self._name(commit)
+        for commit, (tag, known) in reversed(self._stacks[stage].items()):
+            name = self._name(commit, known)
             if name is not None:
                 now = Assignment(stage, name, commit, tag.name, tag.object, _moment(at))
                 break
@@ -198,13 +201,17 @@ class _Replay:
             self.stages[stage] = now
         return now != before
 
-    def _name(self, commit: str) -> str | None:
-        """What a commit may serve as; None when all its versions are archived."""
+    def _name(self, commit: str, known: int) -> str | None:
+        """What a commit may serve as; None when all its versions are archived.
+
+        The highest version that there was when it was assigned: one that is registered later renames nothing that ran.
+        known: how many versions there were.
+        """
         names = self._names.get(commit)
         if names is None:
             return unregistered(commit)
-        # A version that is registered only after the assignment is one all the same.
-        return next((n for n in names if n not in self._archived), None)
+        alive = [name for name in names if name not in self._archived]
+        return next((name for name in alive if self._place[name] < known), alive[0] if alive else None)
 
     def versions(self) -> dict[str, Version]:
         """Registered versions by name, the highest first."""

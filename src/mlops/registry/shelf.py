@@ -65,6 +65,24 @@ def state(root: Path) -> State | None:
         return None
 
 
+def mark(root: Path) -> object:
+    """What changes when somebody removes or alters what serves: state.json, and size and time of the files of each
+    version that it names. Nothing is read of them.
+    """
+    named = state(root)
+    try:
+        document = (root / production.STATE).read_bytes()
+    except OSError:
+        document = b""
+    files = [
+        (path, facts.st_size, facts.st_mtime_ns)
+        for stage, version in (named.stages.items() if named else ())
+        for path in sorted(production.folder(root, stage, version).glob("*"))
+        if (facts := path.stat())
+    ]
+    return document, files
+
+
 def put(place: Path, bundle: Path, release: dict[str, Any]) -> None:
     """Install a release whose folder is missing or damaged; a damaged one is replaced."""
     old = place.with_name(f".{place.name}.{uuid4().hex[:8]}.old")
@@ -132,5 +150,6 @@ def prune(root: Path, stage: str, keep: int, spared: Collection[str]) -> list[st
 
 def _write(path: Path, document: Any) -> None:
     fresh = path.with_name(f".{path.name}.{uuid4().hex[:8]}.new")
-    fresh.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    content = json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
+    fresh.write_bytes(content)
     os.replace(fresh, path)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from mlops.errors import StoreError
+from mlops.errors import StoreError, one_line
 from mlops.registry import describe, facts, moments
 from mlops.registry.facts import Facts
 from mlops.registry.look import Registry
 from mlops.registry.remote import Remote
 from mlops.registry.resolve import Assignment, Event, Picture
-from mlops.registry.tags import ARCHIVE, ASSIGN, DEPRECATE, REGISTER
+from mlops.registry.tags import ARCHIVE, ASSIGN, DEPRECATE, REGISTER, shown
 from mlops.store import model
 
 Record = dict[str, Any]
@@ -33,19 +33,19 @@ def stages(registry: Registry, picture: Picture, *, deep: bool = False) -> dict[
 
 
 def _record(registry: Registry, assignment: Assignment, said: Facts, deep: bool) -> Record:
-    by = said.get("by") or _tagger(registry, assignment.tag)
+    by = {key: shown(text) for key, text in (said.get("by") or _tagger(registry, assignment.tag)).items()}
     record = {
         "version": assignment.version,
         "commit": assignment.commit,
         "tag": assignment.tag,
         "since": moments.iso(assignment.at),
         "by": by,
-        "why": said.get("why"),
+        "why": plain(said.get("why")),
         "verdict": facts.verdict(said),
-        "origin": said.get("origin"),
-        "experiment": said.get("experiment"),
+        "origin": plain(said.get("origin")),
+        "experiment": plain(said.get("experiment")),
         "weight": said.get("weight"),
-        "proof": (said.get("proof") or {}).get("verdict"),
+        "proof": plain((said.get("proof") or {}).get("verdict")),
     }
     if deep:
         record |= {
@@ -54,6 +54,11 @@ def _record(registry: Registry, assignment: Assignment, said: Facts, deep: bool)
             "params": describe.flat(describe.parameters(registry.git, assignment.commit)),
         }
     return record
+
+
+def plain(text: str | None) -> str | None:
+    """A text of a tag on one line, without what steers a terminal."""
+    return None if text is None else shown(one_line(text))
 
 
 def _digests(registry: Registry, commit: str) -> dict[str, str]:
@@ -68,6 +73,16 @@ def _tagger(registry: Registry, name: str) -> dict[str, str]:
     who = next((t.tagger for t in registry.tags if t.name == name), "")
     person, _, email = who.partition(" <")
     return {"name": person, "email": email.rstrip(">")}
+
+
+def nothing(registry: Registry) -> str:
+    """Why no stage serves anything, and what to type."""
+    if registry.tags:
+        return "No stage serves anything: all was taken away or archived; see `mlops history`."
+    remote = registry.policy.registry.remote
+    if remote and registry.git.config(f"remote.{remote}.url"):
+        return f"No tags here: `git fetch {remote} --tags` gets those of {remote}, `mlops promote` makes the first."
+    return "No stage serves anything yet; `mlops promote` makes the first version prod."
 
 
 def versions(registry: Registry) -> list[Record]:
@@ -103,22 +118,30 @@ def _change(registry: Registry, event: Event, said: Facts) -> Record:
         "tag": tag.name,
         "action": said.get("action") if tag.kind == ASSIGN and said.get("action") == "rollback" else tag.kind,
         "stage": tag.stage,
-        "version": tag.version or registry.picture.version_at(tag.commit),
+        "version": tag.version or _version(registry, event),
         "commit": tag.commit,
         "by": {"name": person, "email": email.rstrip(">")},
-        "why": said.get("why"),
+        "why": plain(said.get("why")),
         "verdict": facts.verdict(said) if tag.kind == ASSIGN else None,
         "serves": {stage: a.version if a else None for stage, a in event.changes.items()},
     }
 
 
+def _version(registry: Registry, event: Event) -> str:
+    """What a stage's change was about, under the name that it had then."""
+    served = event.changes.get(str(event.tag.stage))
+    if served is not None and served.commit == event.tag.commit:
+        return served.version
+    return registry.picture.version_at(event.tag.commit)
+
+
 def unfinished(registry: Registry) -> list[str]:
     """Publications that were cut off and that the next change will finish or withdraw, a line each."""
-    pending = Remote(registry.git, registry.policy.registry.remote, registry.name).pending()
+    remote = Remote(registry.git, registry.policy.registry.remote, registry.name)
     return [
-        f"{name} was made here, and whether it reached {registry.policy.registry.remote} is not known; it does not"
-        " count yet. The next `mlops promote` or `mlops rollback` finds out"
-        for name in pending
+        f"{name} was made here, and whether it reached {remote.name or 'others'} is not known; it does not count yet."
+        " The next `mlops promote` or `mlops rollback` finds out"
+        for name in remote.pending()
     ]
 
 

@@ -11,28 +11,36 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mlops import bundle, production
 from mlops import policy as policies
 from mlops.errors import BundleError, MlopsError, PolicyError, RegistryError, one_line
 from mlops.features import Scalar
+from mlops.policy import Policy
 from mlops.production import State
 from mlops.registry import shelf, show
 from mlops.registry.look import Registry
-from mlops.registry.resolve import Assignment
+from mlops.registry.resolve import Assignment, Picture
 from mlops.registry.show import Record
 from mlops.registry.source import Source, shown
+from mlops.registry.synced import Report, Served
 from mlops.store import model
 from mlops.store.model import Model
 
 CANARY = "canary"
 """The stage that answers a share of prod's customers."""
+USUAL = ("prod", "canary", "shadow")
+"""The stages that the service knows."""
+MOST_SAID = 300
+"""Characters of an error that nobody foresaw."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to make of which folder. keep: older versions of each stage; None: as policy.yaml says."""
+    """What to make of which folder. stages: as somebody typed them, see `followed`. keep: older versions of each stage;
+    None: as policy.yaml says.
+    """
 
     models: Path
     stages: Sequence[str]
@@ -43,66 +51,18 @@ class Request:
             raise RegistryError(f"--keep {self.keep}: a number from 0 on is needed")
 
 
-class Served(NamedTuple):
-    """What a stage serves now, and what it served before."""
-
-    version: str
-    commit: str
-    tag: str
-    before: str | None
-
-
-@dataclass(frozen=True)
-class Report:
-    """What was done. failed: stage → why it was left as it was; emptied: stage → what it serves no more."""
-
-    stages: Mapping[str, Served]
-    failed: Mapping[str, str]
-    emptied: Mapping[str, str]
-    weights: Mapping[str, float]
-    pruned: Sequence[str]
-    notes: Sequence[str]
-    changed: bool
-
-    @property
-    def code(self) -> int:
-        """The exit code."""
-        return 1 if self.failed else 0
-
-    def facts(self) -> dict[str, Any]:
-        """For programs."""
-        return {
-            "changed": self.changed,
-            "stages": {stage: served._asdict() for stage, served in self.stages.items()},
-            "failed": dict(self.failed),
-            "emptied": dict(self.emptied),
-            "weights": dict(self.weights),
-            "removed": list(self.pruned),
-        }
-
-    def lines(self) -> list[str]:
-        """For people."""
-        said = []
-        for stage, served in self.stages.items():
-            was = "" if served.before == served.version else f", was {served.before or 'nothing'}"
-            share = f", {self.weights[stage]:.0%} of customers" if stage in self.weights else ""
-            said.append(f"{stage:<10}{served.version}  {served.tag}{share}{was}")
-        said += [f"{stage:<10}nothing, was {before}" for stage, before in self.emptied.items()]
-        if self.pruned:
-            said.append(f"removed   {', '.join(self.pruned)}")
-        return said
-
-
 @dataclass
 class _Work:
-    """One run. serving: what state.json is going to say."""
+    """One run. serving: what state.json is going to say; records: what is known of the stages that are done."""
 
     source: Source
     registry: Registry
-    request: Request
+    models: Path
     old: State
     serving: dict[str, str]
     notes: list[str]
+    repaired: list[str] = field(default_factory=list)
+    records: dict[str, Record] = field(default_factory=dict)
     done: dict[str, Served] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     emptied: dict[str, str] = field(default_factory=dict)
@@ -116,22 +76,35 @@ def sync(source: Source, request: Request) -> Report:
     """
     with shelf.locked(request.models):
         registry, notes = source.refresh()
-        for stage in request.stages:
-            registry.policy.stage(stage)
+        stages = followed(request.stages, registry.policy)
         old = shelf.state(request.models)
         known = old or State({}, {})
-        work = _Work(source, registry, request, known, dict(known.stages), [*notes, *registry.warnings])
+        work = _Work(source, registry, request.models, known, dict(known.stages), [*notes, *registry.warnings])
         _refuse_nothing(work)
-        records = show.stages(registry, registry.picture, deep=True)
-        for stage in request.stages:
-            _follow(work, stage, records)
-        weights = _weights(work, records)
+        for stage in stages:
+            _follow(work, stage)
+        weights = _weights(work)
         new = State(work.serving, weights)
         changed = new != old and (old is not None or bool(new.stages))
         if changed:
             shelf.backup(request.models)
             production.write_state(request.models, new.stages, weights)
-        return Report(work.done, work.failed, work.emptied, weights, _pruned(work), work.notes, changed)
+        pruned = _pruned(work, stages, request.keep)
+        notes = [*work.notes, *work.repaired]
+        return Report(
+            work.done, work.failed, work.emptied, weights, new.stages, pruned, notes, changed, bool(work.repaired)
+        )
+
+
+def followed(wanted: Sequence[str], policy: Policy) -> list[str]:
+    """The stages to follow: of the usual ones those that policy.yaml has; a name that somebody typed must be known.
+
+    Raises:
+        PolicyError: it is not.
+    """
+    if tuple(wanted) == USUAL:
+        return [stage for stage in wanted if stage in policy.registry.stages]
+    return [policy.stage(stage) for stage in dict.fromkeys(wanted)]
 
 
 def _refuse_nothing(work: _Work) -> None:
@@ -139,12 +112,12 @@ def _refuse_nothing(work: _Work) -> None:
     if work.old.stages and not work.registry.picture.events:
         where = shown(work.source.url) if work.source.url else "this clone"
         raise RegistryError(
-            f"{where} has no tag of {work.registry.name!r} that can be followed; {work.request.models} stays as it is:"
+            f"{where} has no tag of {work.registry.name!r} that can be followed; {work.models} stays as it is:"
             " check the address, and registry.name of policy.yaml"
         )
 
 
-def _follow(work: _Work, stage: str, records: Mapping[str, Record]) -> None:
+def _follow(work: _Work, stage: str) -> None:
     wanted = work.registry.picture.stages.get(stage)
     before = work.old.stages.get(stage)
     if wanted is None:
@@ -152,34 +125,41 @@ def _follow(work: _Work, stage: str, records: Mapping[str, Record]) -> None:
             work.emptied[stage] = work.serving.pop(stage)
         return
     try:
-        _install(work, wanted, records[stage])
-    except (MlopsError, OSError) as error:
-        work.failed[stage] = one_line(error)
-        if (
-            before is not None
-            and not (production.folder(work.request.models, stage, before) / production.RELEASE).exists()
-        ):
+        record = show.stages(work.registry, Picture({stage: wanted}), deep=True)[stage]
+        _install(work, wanted, record)
+    except Exception as error:  # whatever a stranger's tag or commit holds must not keep the other stages
+        work.failed[stage] = _why(error, wanted)
+        if before is not None and not (production.folder(work.models, stage, before) / production.RELEASE).exists():
             del work.serving[stage]
         return
+    work.records[stage] = record
     work.serving[stage] = wanted.version
     work.done[stage] = Served(wanted.version, wanted.commit, wanted.tag, before)
+
+
+def _why(error: Exception, wanted: Assignment) -> str:
+    if isinstance(error, (MlopsError, OSError)):
+        return one_line(error)
+    said = f"{type(error).__name__}: {one_line(error)}"[:MOST_SAID]
+    return f"{wanted.tag} or its commit {wanted.commit[:8]} holds what cannot be used ({said}); promote another"
 
 
 def _install(work: _Work, wanted: Assignment, record: Record) -> None:
     """Make the folder of what a stage shall serve."""
     found = model.model(work.registry.git, wanted.commit, work.registry.name)
     release = _release(work.registry, wanted, found, record)
-    place = production.folder(work.request.models, wanted.stage, wanted.version)
+    place = production.folder(work.models, wanted.stage, wanted.version)
     if _whole(place, wanted):
         shelf.restate(place, release)
         return
-    with tempfile.TemporaryDirectory(prefix=shelf.TEMPORARY, dir=work.request.models) as folder:
+    with tempfile.TemporaryDirectory(prefix=shelf.TEMPORARY, dir=work.models) as folder:
         fetched = Path(folder) / "model"
         work.source.store(wanted.commit, Path(folder)).copy(found.out, fetched)
         _check(fetched, wanted, release)
-        if place.exists():
-            work.notes.append(f"{place} was damaged and is replaced")
+        damaged, named = place.exists(), work.old.stages.get(wanted.stage) == wanted.version
         shelf.put(place, fetched, release)
+    if damaged or named:
+        work.repaired.append(f"{place} was {'damaged' if damaged else 'gone'} and is replaced")
 
 
 def _release(registry: Registry, wanted: Assignment, found: Model, record: Record) -> dict[str, Any]:
@@ -245,14 +225,14 @@ def _raw(kind: str, example: Any) -> Scalar:
     return 20_000.0 if kind == "date" else math.nan if example is None else float(example)
 
 
-def _weights(work: _Work, records: Mapping[str, Record]) -> dict[str, float]:
+def _weights(work: _Work) -> dict[str, float]:
     """Shares of customers: the tag's own, else those of policy.yaml as of its commit."""
     before = {CANARY: share} if (share := (work.old.weights or {}).get(CANARY)) is not None else {}
     if CANARY not in work.serving:
         return {}
     if CANARY not in work.done:
         return before
-    share = records[CANARY]["weight"]
+    share = work.records[CANARY]["weight"]
     try:
         if share is None:
             text = work.registry.git.read(work.done[CANARY].commit, str(policies.PATH))
@@ -263,10 +243,10 @@ def _weights(work: _Work, records: Mapping[str, Record]) -> dict[str, float]:
         return before
 
 
-def _pruned(work: _Work) -> list[str]:
-    keep = work.registry.policy.registry.keep if work.request.keep is None else work.request.keep
+def _pruned(work: _Work, stages: Sequence[str], keep: int | None) -> list[str]:
+    most = work.registry.policy.registry.keep if keep is None else keep
     went = []
-    for stage in work.request.stages:
+    for stage in stages:
         spared = {named.stages[stage] for named in (work.old, State(work.serving)) if stage in named.stages}
-        went += [f"{stage}/{version}" for version in shelf.prune(work.request.models, stage, keep, spared)]
+        went += [f"{stage}/{version}" for version in shelf.prune(work.models, stage, most, spared)]
     return went

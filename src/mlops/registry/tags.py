@@ -27,7 +27,9 @@ _AFTER_NAME = re.compile(
     rf"(?:#(?P<stage>{_STAGE})(?P<away>!?)|@(?P<version>{SEMVER})(?P<gone>!?)|@(?P<old>deprecated))"
     r"(?:#(?P<counter>\d+))?"
 )
-FORMAT = "%(objecttype)%00%(objectname)%00%(*objectname)%00%(tagger)%00%(refname)"
+_TAGGER = re.compile(r"(.*) (\d{1,10}) [+-]\d{4,}")
+"""Name and email, seconds since 1970 (until the year 2286), the offset of the tagger's clock."""
+FORMAT = "%(objecttype)%00%(objectname)%00%(object)%00%(type)%00%(tag)%00%(tagger)%00%(refname)"
 """What `git for-each-ref` is asked for of each tag."""
 
 
@@ -75,8 +77,8 @@ def read(git: Git, artifact: str) -> Found:
     found: list[Tag] = []
     refused: list[str] = []
     counters, versions = [0], set()
-    for line in listed.splitlines():
-        kind, own, target, tagger, ref = line.split("\0")
+    for line in filter(None, listed.split("\n")):
+        kind, own, target, of, inner, tagger, ref = line.split("\0")
         fields = _AFTER_NAME.fullmatch(ref, start + len(artifact))
         if fields is None:
             refused.append(f"tag {ref[start:]} is ignored: it is none of the forms in docs/registry.md")
@@ -87,20 +89,36 @@ def read(git: Git, artifact: str) -> Found:
             counters.append(counter)
         if version:
             versions.add(version)
-        if kind != "tag" or not tagger:
-            refused.append(_lightweight(ref[start:], target or own))
+        signed = _TAGGER.fullmatch(tagger)
+        if kind != "tag" or of != "commit" or inner != ref[start:] or signed is None:
+            refused.append(_refusal(ref[start:], kind, own, (of, inner)))
             continue
-        who, at, _ = tagger.rsplit(" ", 2)
+        who, at = signed.groups()
         act = (UNASSIGN if away else ASSIGN) if stage else DEPRECATE if old else ARCHIVE if gone else REGISTER
-        found.append(Tag(ref[start:], act, version, stage, counter, target, own, int(at), who))
+        found.append(Tag(ref[start:], act, version, stage, counter, target, own, int(at), shown(who)))
     return Found(found, refused, max(counters), frozenset(versions))
 
 
-def _lightweight(name: str, commit: str) -> str:
-    return (
-        f"tag {name} is lightweight, says nothing of who and when, and is NOT followed; replace it:"
-        f" git tag -d '{name}' && git tag -a '{name}' {commit[:8]}"
-    )
+def _refusal(name: str, kind: str, own: str, content: tuple[str, str]) -> str:
+    """Why a tag of the right form is not followed, and what to do about it."""
+    of, inner = content
+    if kind != "tag":
+        return (
+            f"tag {name} is lightweight, says nothing of who and when, and is NOT followed; replace it:"
+            f" git tag -d '{name}' && git tag -a '{name}' {own[:8]}"
+        )
+    if of != "commit":
+        why = f"it names a {of or 'nothing'}, not a commit"
+    elif inner != name:
+        why = f"it was made, and signed if at all, as {shown(inner)}"
+    else:
+        why = "it does not say who made it and when"
+    return f"tag {name} is NOT followed: {why}; make another one with the next number"
+
+
+def shown(text: str) -> str:
+    """A stranger's text without what steers a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def order(version: str) -> tuple[object, ...]:

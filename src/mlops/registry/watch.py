@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from mlops.errors import MlopsError, RegistryError, one_line
-from mlops.policy import Policy
+from mlops.registry import shelf
 from mlops.registry import source as sources
 from mlops.registry.source import Source
-from mlops.registry.sync import Report, Request, sync
+from mlops.registry.sync import Request, followed, sync
+from mlops.registry.synced import Report
 
 SHORTEST = 0.1
 BESIDE = 5.0
 """Seconds between two looks while a program runs beside."""
-USUAL = ("prod", "canary", "shadow")
-"""The stages that the service knows."""
+MODELS = Path("models/production")
+"""Of the clone, wherever in it somebody is; of the current folder where there is none."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,9 +33,14 @@ def run(arguments: argparse.Namespace) -> int:
     seconds: float | None = arguments.watch
     if seconds is not None and not seconds >= SHORTEST:
         raise RegistryError(f"--watch {seconds:g}: seconds between two looks are needed, at least {SHORTEST}")
-    models = Path(arguments.models)
-    source = sources.elsewhere(arguments.source, models) if arguments.source else sources.here()
-    request = Request(models, _stages(arguments.stages, source.policy), arguments.keep)
+    if arguments.source:
+        models = Path(arguments.models or MODELS)
+        source = sources.elsewhere(arguments.source, models)
+    else:
+        source = sources.here()
+        models = Path(arguments.models) if arguments.models else source.git.folder / MODELS
+    request = Request(models, arguments.stages, arguments.keep)
+    followed(request.stages, source.policy)  # a mistyped one shall end this, not be tried again
 
     def tell(report: Report) -> None:
         _tell(report, as_json=arguments.json)
@@ -57,8 +63,8 @@ def watch(
 
     Returns 0, or the program's exit code.
 
-    A poll costs one `git ls-remote`; work is done only when its answer changed, or when the last work failed. What goes
-    wrong is told once, and tried again.
+    A poll costs one `git ls-remote`; work is done only when its answer changed, or policy.yaml, or somebody touched the
+    folder, or when the last work failed. What goes wrong is told once, and tried again.
     """
     importlib.import_module("dvc.fs")  # now, not between a promotion and its service
     seen, trouble = None, "nothing was looked at yet"
@@ -68,12 +74,14 @@ def watch(
         while not stop.is_set():
             told = ""
             try:
-                now = source.poll()
+                now = source.poll(), shelf.mark(request.models)
                 if now != seen:
                     report, first = sync(source, request), seen is None
+                    # As it was before the work: what the work changed is looked at once more, and with it whatever
+                    # somebody else did meanwhile.
                     seen = None if report.failed else now
                     told = "; ".join(report.failed.values())
-                    if report.changed or (first and told != trouble):
+                    if report.changed or report.repaired or (first and told != trouble):
                         tell(report)
             except (MlopsError, OSError) as error:
                 seen, told = None, one_line(error)
@@ -130,13 +138,6 @@ def _stopping() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _stages(wanted: list[str], policy: Policy) -> list[str]:
-    """The stages to follow: of the usual ones those that policy.yaml has; a name that somebody typed must be known."""
-    if tuple(wanted) == USUAL:
-        return [stage for stage in wanted if stage in policy.registry.stages]
-    return [policy.stage(stage) for stage in dict.fromkeys(wanted)]
 
 
 def _tell(report: Report, *, as_json: bool) -> None:

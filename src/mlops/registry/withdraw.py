@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from mlops.errors import RegistryError, nearest
 from mlops.registry import changes, facts
 from mlops.registry.changes import Change, Draft, Plan
-from mlops.registry.facts import Facts
 from mlops.registry.look import Registry
-from mlops.registry.resolve import Assignment, Event
+from mlops.registry.resolve import Assignment
 from mlops.registry.tags import ASSIGN
 from mlops.store import model
 from mlops.store.objects import Store
@@ -38,12 +37,12 @@ def rollback(registry: Registry, stage: str | None, to: str | None, why: str | N
     stage = registry.policy.stage(stage or registry.policy.promotion.stage)
     change = Change(registry)
     live = _live(registry, stage)
-    target = _target(registry, stage, live, to)
-    _had(registry, target)
-    before = registry.facts(target.object)
-    kept = {k: before.get(k) for k in ("origin", "experiment", "weight", "metrics", "digests", "verdict", "forced")}
+    _had(registry, _target(registry, stage, live, to))
 
     def plan(now: Registry) -> Plan:
+        target = _target(now, stage, live, to)  # somebody may have archived what it was before
+        before = now.facts(target.object)
+        kept = {k: before.get(k) for k in ("origin", "experiment", "weight", "metrics", "digests", "verdict", "forced")}
         said = {"version": target.version, "stage": stage, "commit": target.commit, "from": live.version, "why": why}
         stated = changes.stamped(now.git, "rollback", {**said, **kept})
         title = f"{now.name} {target.version} → {stage}, back from {live.version}"
@@ -51,7 +50,7 @@ def rollback(registry: Registry, stage: str | None, to: str | None, why: str | N
         return Plan((Draft(tag, target.commit, facts.write(title, _why(why), stated)),), {stage: live})
 
     (made,) = change.publish(plan)
-    return Withdrawn(stage, live.version, target.version, made.name, tuple(change.notes))
+    return Withdrawn(stage, live.version, _serves(registry, stage), made.name, tuple(change.notes))
 
 
 def unassign(registry: Registry, stage: str, why: str | None) -> Withdrawn:
@@ -72,8 +71,7 @@ def unassign(registry: Registry, stage: str, why: str | None) -> Withdrawn:
         return Plan((Draft(f"{now.name}#{stage}!#{now.next_counter()}", live.commit, text),), {stage: live})
 
     (made,) = change.publish(plan)
-    after = registry.picture.stages.get(stage)
-    return Withdrawn(stage, live.version, after.version if after else None, made.name, tuple(change.notes))
+    return Withdrawn(stage, live.version, _serves(registry, stage), made.name, tuple(change.notes))
 
 
 def archive(registry: Registry, name: str, why: str | None, force: bool) -> Withdrawn:
@@ -86,18 +84,18 @@ def archive(registry: Registry, name: str, why: str | None, force: bool) -> With
     version = registry.version(name)
     if version.archived is not None:
         raise RegistryError(f"{version.name} is archived since {version.archived:%Y-%m-%d %H:%M} UTC")
-    serving = {s: a for s, a in registry.picture.stages.items() if a.version == version.name}
-    if serving and not force:
-        stage = next(iter(serving))
-        raise RegistryError(
-            f"{version.name} serves {', '.join(serving)}; `mlops rollback --stage {stage}` first, or --force to archive"
-            " it all the same: the stage then serves what it served before"
-        )
 
     def plan(now: Registry) -> Plan:
+        serving = {s: a for s, a in now.picture.stages.items() if a.version == version.name}
+        if serving and not force:
+            raise RegistryError(
+                f"{version.name} serves {', '.join(serving)}; `mlops rollback --stage {next(iter(serving))}` first, or"
+                " --force to archive it all the same: the stage then serves what it served before"
+            )
         said = changes.stamped(now.git, "archive", {"version": version.name, "commit": version.commit, "why": why})
         text = facts.write(f"{now.name} {version.name} is archived", _why(why), said)
-        return Plan((Draft(f"{now.name}@{version.name}!", version.commit, text),), dict(serving))
+        # With a number, no clock decides when it was.
+        return Plan((Draft(f"{now.name}@{version.name}!#{now.next_counter()}", version.commit, text),), dict(serving))
 
     (made,) = change.publish(plan)
     return Withdrawn(None, version.name, None, made.name, tuple(change.notes))
@@ -120,22 +118,13 @@ def _target(registry: Registry, stage: str, live: Assignment, to: str | None) ->
 
     A rollback undoes what came after its target: the next one goes further back, not forward again.
     """
-    said = facts.of(registry.git, [e.tag.object for e in registry.picture.events])
-    below: list[Assignment] = []
-    seen: dict[str, Assignment] = {}
-    for event, fact in zip(registry.picture.events, said, strict=True):
-        served = _served(event, stage)
-        if served is None:
-            continue
-        seen[served.version] = served
-        if _goes_back(fact):
-            while below and below[-1].commit != served.commit:
-                below.pop()
-        elif not below or below[-1].commit != served.commit:
-            below.append(served)
+    below, seen = _past(registry, stage)
+    last = max((i for i, a in enumerate(below) if a.commit == live.commit), default=len(below))
     alive = registry.picture.versions
     able = [
-        a for a in below if a.commit != live.commit and (a.version not in alive or alive[a.version].archived is None)
+        a
+        for a in below[:last]
+        if a.commit != live.commit and (a.version not in alive or alive[a.version].archived is None)
     ]
     if to is None:
         if not able:
@@ -158,13 +147,29 @@ def _target(registry: Registry, stage: str, live: Assignment, to: str | None) ->
     return seen[wanted]
 
 
-def _served(event: Event, stage: str) -> Assignment | None:
-    """What an assignment of the stage made it serve; None for any other event."""
-    return event.changes.get(stage) if event.tag.stage == stage and event.tag.kind == ASSIGN else None
+def _past(registry: Registry, stage: str) -> tuple[list[Assignment], dict[str, Assignment]]:
+    """What a stage served, one upon the other, without what was taken away or undone; and all that it ever served."""
+    events = [e for e in registry.picture.events if e.tag.stage == stage]
+    said = facts.of(registry.git, [e.tag.object for e in events])
+    below: list[Assignment] = []
+    seen: dict[str, Assignment] = {}
+    for event, fact in zip(events, said, strict=True):
+        served = event.changes.get(stage)
+        if event.tag.kind != ASSIGN:
+            below = [a for a in below if a.commit != event.tag.commit]
+        elif served is not None:
+            seen[served.version] = served
+            if fact.get("action") == "rollback":
+                while below and below[-1].commit != served.commit:
+                    below.pop()
+            if not below or below[-1].commit != served.commit:
+                below.append(served)
+    return below, seen
 
 
-def _goes_back(fact: Facts) -> bool:
-    return fact.get("action") == "rollback"
+def _serves(registry: Registry, stage: str) -> str | None:
+    now = registry.picture.stages.get(stage)
+    return now.version if now else None
 
 
 def _had(registry: Registry, target: Assignment) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mlops.metrics.measure import Decision
 from mlops.policy import Gate
 from mlops.report import checks as ask
+from mlops.report import decisions as flips
 from mlops.report import delong, groups, paired, pairing
 from mlops.report.checks import Check
 from mlops.report.paired import Change, Draw, Measure
@@ -57,6 +58,7 @@ def judge(candidate: Side, baseline: Side | None, policy: Gate, checks: Sequence
         delong.difference(pair.y, pair.p, pair.customers, policy.confidence),
         (*checks, *of_rows, *ask.of_models(candidate, baseline, policy)),
         slices,
+        None if baseline is None else flips.compare(pair, decisions, policy.slices.min_rows),
     )
 
 

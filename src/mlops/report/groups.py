@@ -15,7 +15,7 @@ from mlops.policy import Gate
 from mlops.report import paired
 from mlops.report.checks import Check
 from mlops.report.paired import Change, Draw
-from mlops.report.pairing import Pair
+from mlops.report.pairing import FEWEST, Pair, apart
 from mlops.report.ranked import Ranked
 
 FEWEST_RESAMPLES = 200
@@ -49,7 +49,7 @@ class _Group(NamedTuple):
 
 
 def judged(pair: Pair, decisions: tuple[Decision, Decision], policy: Gate) -> tuple[Slice, ...]:
-    """The groups that are large enough and have both outcomes, worst first.
+    """The groups that have enough rows, and enough customers of both outcomes, worst first.
 
     A group's interval is wider than the gate's own: with many groups one would look worse by chance (Bonferroni). So
     far out a percentile would need many more resamples; the interval is the normal one, with the bootstrap's error.
@@ -63,8 +63,7 @@ def _groups(pair: Pair, min_rows: int) -> Iterator[_Group]:
     for column, coded in pair.groups.items():
         for code, level in enumerate((*coded.levels, "(missing)")):
             inside = coded.codes == (code if code < len(coded.levels) else -1)
-            rows, churned = int(inside.sum()), int(pair.y[inside].sum())
-            if rows >= min_rows and 0 < churned < rows:
+            if int(inside.sum()) >= min_rows and min(apart(pair.y[inside], pair.customers[inside])) >= FEWEST:
                 yield _Group(column, level, inside)
 
 
@@ -95,7 +94,8 @@ def check(slices: tuple[Slice, ...], policy: Gate) -> Check:
     limit = f"{policy.slices.max_loss:g}"
     broken = [s for s in slices if s.broken]
     if not slices:
-        return Check("slices", True, f"no group has {policy.slices.min_rows:,} rows and both outcomes")
+        needed = f"{policy.slices.min_rows:,} rows, and {FEWEST} customers of each outcome"
+        return Check("slices", True, f"no group has {needed}")
     if broken:
         told = ", ".join(_told(s) for s in broken[:NAMED])
         more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""

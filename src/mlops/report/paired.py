@@ -25,6 +25,8 @@ SEED = 0
 AT_ONCE = 65_536
 """Weights that a thread holds at a time: about what fits a core's cache."""
 MOST_AT_ONCE = 64
+NO_WIDTH = 1e-12
+"""What rounding may leave of an interval without width."""
 
 Measure = Callable[[Counts], dict[str, Floats]]
 """How often each customer was drawn, shape (draws, customers) → name → one number per draw."""
@@ -57,8 +59,14 @@ class Change:
 
 
 def change(name: str, values: tuple[float, float], interval: tuple[float, float]) -> Change:
-    """A change of a metric, with what it means. values: candidate's and baseline's; interval: of their difference."""
+    """A change of a metric, with what it means. values: candidate's and baseline's; interval: of their difference.
+
+    An interval without width is that of a difference which no resample moves. Where that is 0, both are the same; any
+    other tells nothing of chance, and so must not decide: the interval is without limits then.
+    """
     low, high = interval
+    if high - low <= NO_WIDTH < max(abs(low), abs(high)):
+        low, high = -math.inf, math.inf
     up = HIGHER_IS_BETTER.get(name, False)
     better = up if low > 0 else not up if high < 0 else None
     return Change(values[0], values[1], values[0] - values[1], low, high, better)

@@ -20,6 +20,10 @@ SAME = "same test rows"
 NEITHER = "rows that neither trained on"
 ONE = "test rows of one version"
 BASE_RATE = "base rate"
+FEWEST = 30
+"""Customers of each outcome. With fewer, the bootstrap takes chance for a difference more often than it says, and with
+one its interval has no width at all (docs/gate.md has the numbers).
+"""
 
 Flags = NDArray[np.bool_]
 
@@ -53,11 +57,17 @@ class Pair:
         return int(self.customers.max()) + 1
 
 
+def apart(y: Outcomes, customers: Customers) -> tuple[int, int]:
+    """How many customers have a row that churned, and how many one that stayed."""
+    churned, stayed = (len(np.unique(customers[y == outcome])) for outcome in (1, 0))
+    return churned, stayed
+
+
 def base_rate(candidate: Side, min_rows: int) -> Pair:
     """A first version's test rows, beside the churn rate that training saw as everybody's probability.
 
     Raises:
-        CannotPairError: there are too few test rows.
+        CannotPairError: there are too few test rows, or customers.
     """
     scored = _scored(candidate)
     trained = candidate.bundle.manifest.get("trained_on", {})
@@ -210,6 +220,12 @@ def _enough(found: Pair, min_rows: int) -> Pair:
         raise CannotPairError(f"{what}: gate.min_rows of policy.yaml is {min_rows:,}")
     if not 0 < churned < rows:
         raise CannotPairError(f"all {rows:,} rows have the same outcome: no metric tells them apart")
+    left, stayed = apart(found.y, found.customers)
+    if min(left, stayed) < FEWEST:
+        raise CannotPairError(
+            f"{rows:,} test rows of {left:,} customers who churned and {stayed:,} who stayed: at least {FEWEST} of each"
+            " are needed to tell a difference from chance"
+        )
     return found
 
 

@@ -9,12 +9,15 @@ from typing import Any
 from mlops.policy import Gate
 from mlops.report import paired
 from mlops.report.checks import Check
+from mlops.report.decisions import Decisions
 from mlops.report.groups import Slice
 from mlops.report.paired import Change
 from mlops.report.pairing import BASE_RATE
 
 WORST = 3
 """Groups that go into a tag."""
+VERDICT = "verdict"
+"""The verdict's name among what may be waived."""
 LIMITS = ("max_loss", "min_effect", "confidence", "resamples")
 
 
@@ -32,6 +35,8 @@ class Result:
         delong: the difference of the areas under the ROC curve once more, without resampling.
         checks: each with what it found.
         slices: groups that were judged, worst first.
+        decisions: whose decision flips; None where nothing was compared, or with the base rate.
+        waived: what is let pass (a check, or `verdict`), and why.
         passed: whether the candidate may be promoted or merged; reasons: why not, one line each.
     """
 
@@ -47,6 +52,8 @@ class Result:
     delong: Change | None = None
     checks: tuple[Check, ...] = ()
     slices: tuple[Slice, ...] = ()
+    decisions: Decisions | None = None
+    waived: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def metric(self) -> str:
@@ -61,7 +68,16 @@ class Result:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why it did not pass, one line each."""
-        return tuple(self._of_verdict()) + tuple(f"{c.name}: {c.words}" for c in self.checks if not c.passed)
+        failed = (c for c in self.checks if not c.passed and c.name not in self.waived)
+        of_verdict = () if VERDICT in self.waived else tuple(self._of_verdict())
+        return of_verdict + tuple(f"{c.name}: {c.words}" for c in failed)
+
+    @property
+    def let_pass(self) -> dict[str, str]:
+        """Waivers without which it would not have passed: check → why."""
+        failed = {c.name for c in self.checks if not c.passed}
+        failed |= {VERDICT} if any(self._of_verdict()) else set()
+        return {name: why for name, why in self.waived.items() if name in failed}
 
     def _of_verdict(self) -> Iterator[str]:
         if self.verdict == "better" or (self.verdict == "no worse" and self.basis != BASE_RATE):

@@ -167,14 +167,16 @@ class Store:
 
     def _read(self, out: Out, path: Path) -> dict[str, str]:
         try:
-            files = {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(path.read_bytes())}
-        except (ValueError, KeyError, TypeError) as error:
+            entries = json.loads(path.read_bytes())
+            if not isinstance(entries, list):
+                raise TypeError("a list is expected")
+            files = {entry["relpath"]: entry["md5"] for entry in entries}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise StoreError(
                 f"{_named(out)} is no folder that DVC wrote ({error!r}); `dvc repro` makes it again"
             ) from None
         for name, md5 in files.items():
-            parts = PurePosixPath(name).parts
-            if not parts or parts[0] == "/" or ".." in parts or "\\" in name or not MD5.fullmatch(md5):
+            if not _belongs(name) or not isinstance(md5, str) or not MD5.fullmatch(md5):
                 raise StoreError(f"{_named(out)} lists {name!r}, which does not belong into a folder; do not use it")
         return files
 
@@ -196,6 +198,18 @@ def _object(cache: Path, md5: str) -> Path:
     if not MD5.fullmatch(md5):
         raise StoreError(f"{md5!r} is no md5 of an object; `git log dvc.lock` shows who wrote that")
     return cache / "files" / "md5" / md5[:2] / md5[2:]
+
+
+def _belongs(name: object) -> bool:
+    """Whether a path of a list is one inside its folder, and one that a file can have."""
+    if not isinstance(name, str) or "\0" in name or "\\" in name:
+        return False
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    parts = PurePosixPath(name).parts
+    return bool(parts) and parts[0] != "/" and ".." not in parts
 
 
 def _named(out: Out) -> str:

@@ -44,14 +44,14 @@ def elsewhere(config: bytes | None, folder: Path, beside: Path | None = None) ->
             .dvc/config.local (credentials) counts.
 
     Raises:
-        StoreError: the configuration is not valid.
+        StoreError: the configuration is not valid, or its default remote is a relative path and nothing is beside.
     """
     home = folder.absolute() / ".dvc"
     home.mkdir(parents=True, exist_ok=True)
     other = beside.absolute() / ".dvc" if beside else None
     committed = home / "committed.config"
     committed.write_bytes(config or b"")
-    given = _remotes(committed, other or home)
+    given = _remotes(committed, other)
     also: tuple[Path, ...] = ()
     if other and other.is_dir():
         also = (of(other.parent).cache,)
@@ -79,8 +79,8 @@ def _cache(home: Path, config: Mapping[str, Any]) -> Path:
     return Path(config["cache"].get("dir") or home / "cache")
 
 
-def _remotes(path: Path, base: Path) -> dict[str, Any]:
-    """What a file of DVC's configuration says of remotes; its relative paths start at `base`."""
+def _remotes(path: Path, base: Path | None) -> dict[str, Any]:
+    """What a file of DVC's configuration says of remotes; its relative paths start at `base`, where that is known."""
     from dvc.config import Config, ConfigError
 
     if not path.exists():
@@ -89,8 +89,18 @@ def _remotes(path: Path, base: Path) -> dict[str, Any]:
         found = Config.load_file(str(path))
     except ConfigError as error:
         raise StoreError(f"{path} is not valid: {one_line(error)}; `dvc config --list` says where") from None
+    core = {key: value for key, value in found.get("core", {}).items() if key == "remote"}
     remotes = {name: dict(facts) for name, facts in found["remote"].items()}
-    for facts in remotes.values():
-        if "url" in facts and "://" not in facts["url"]:
-            facts["url"] = str(base / Path(facts["url"]).expanduser())
-    return {"core": {key: value for key, value in found.get("core", {}).items() if key == "remote"}, "remote": remotes}
+    for name, facts in remotes.items():
+        url = str(facts.get("url", "://"))
+        if "://" in url:
+            continue
+        place = Path(url).expanduser()
+        if base is not None or place.is_absolute():
+            facts["url"] = str((base or Path()) / place)
+        elif name == core.get("remote"):
+            raise StoreError(
+                f"remote storage {name!r} is the relative path {url!r}, which leads nowhere without a clone: an"
+                f" absolute URL is needed; in a clone, `dvc remote modify {name} url URL`, commit, and promote that"
+            )
+    return {"core": core, "remote": remotes}
