@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import batch, datadiff, pipeline, registry, serving
+from benchmarks import batch, datadiff, pipeline, registry, reports, serving
 
 BENCHMARKS = {
     "startup": pipeline.startup,
@@ -18,6 +18,8 @@ BENCHMARKS = {
     "row": serving.row,
     "batch": batch.batch,
     "data-diff": datadiff.data_diff,
+    "bootstrap": reports.bootstrap,
+    "report": reports.branch,
     "registry-tags": registry.resolving,
     "registry-show": registry.show,
     "registry-promote": registry.promote,
@@ -25,6 +27,7 @@ BENCHMARKS = {
 }
 GROUPS = {
     "serving": ("serving-one", "serving-batch", "serving-start", "row"),
+    "reports": ("bootstrap", "report", "data-diff"),
     "registry": ("registry-tags", "registry-show", "registry-promote", "registry-follow"),
 }
 """Names that stand for several."""

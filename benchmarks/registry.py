@@ -203,7 +203,7 @@ def promotable(folder: Path, store: Path | None = None) -> Path:
             if found != 1:
                 raise SystemExit("error: params.yaml has no n_estimators")
             params.write_text(text)
-        for words in ("dvc repro --quiet", "git add --all", "git commit --quiet --message=bench"):
+        for words in ("dvc repro --quiet", "git add --all", "git commit --quiet --allow-empty --message=bench"):
             seconds(words.split(), project)
     seconds(["git", "push", "--quiet", "origin", "main"], project)
     return project

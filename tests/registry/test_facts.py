@@ -36,6 +36,7 @@ def test_a_why_that_looks_like_facts_is_a_why() -> None:
         '{"proof":"yes"}', '{"by":"Ada"}', '{"by":{"name":5}}', '{"weight":"much"}', '{"weight":7}', '{"why":5}',
         '{"experiment":7}', '{"metrics":[1]}', '{"metrics":{"roc_auc":0.7}}', '{"digests":[1]}',
         '{"digests":{"model":5}}', '{"verdict":{"verdict":"[/red]"}}', '{"verdict":[1]}', '{"x":' + "[" * 100_000,
+        '{"why":"\\ud800"}',
         '{"metrics":{"roc_auc":{"value":NaN,"low":1,"high":1}}}', '{"why":"' + "x" * 20_000 + '"}',
     ],
 )  # fmt: skip

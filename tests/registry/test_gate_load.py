@@ -55,6 +55,20 @@ def test_a_side_is_what_the_commit_holds(repository: Repository, bundles: Bundle
     assert told == found.bundle.signature
 
 
+@pytest.mark.parametrize("said", ["-5", "0", "999999999999"])
+def test_the_size_is_that_of_the_files_whatever_the_lock_says(
+    repository: Repository, bundles: Bundles, said: str
+) -> None:
+    commit = repository.version(bundles["v1"])
+    size = sum(p.stat().st_size for p in bundles["v1"].iterdir())
+    lock_file = repository.folder / "dvc.lock"
+    text = lock_file.read_text()
+    assert f"size: {size}\n" in text
+    lock_file.write_text(text.replace(f"size: {size}\n", f"size: {said}\n"))
+    assert loaded(repository, repository.commit("By hand"), "v1.0.0").size == size
+    assert loaded(repository, commit, "v1.0.0").size == size
+
+
 def test_two_commits_are_judged(repository: Repository, bundles: Bundles) -> None:
     weak = repository.version(bundles["v1"], predictions(3000, 1500, strength=0.3))
     strong = repository.version(bundles["v2"], predictions(3000, 1500, strength=0.9))

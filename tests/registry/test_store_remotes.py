@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,14 @@ from tests.registry.servers import S3
 from tests.registry.test_store_objects import contents, dvc
 from tests.service.server import free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Unclosed:ResourceWarning")]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_for_others() -> Iterator[None]:
+    """DVC does not close its connections; here nobody minds, in the tests of another file it would be their failure."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")

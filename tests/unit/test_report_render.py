@@ -145,3 +145,11 @@ def test_only_facts_are_rendered() -> None:
 def test_a_sparkline_spans_its_range() -> None:
     assert sparkline([0.0, 0.5, 1.0, 9.0, -1.0], 1.0) == "▁▅██▁"
     assert sparkline([0.0], 0.0) == ""
+
+
+def test_a_profit_whose_prices_nobody_knows_is_told_without_them() -> None:
+    found = whole()
+    found["decisions"]["money"] = [None, None]
+    text = markdown.render(found, None, None)
+    assert "are contacted, before" in text
+    assert "a contact costs" not in text

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ LINE = "\n---\n"
 LONGEST, LONGEST_TEXT = 1_000_000, 10_000
 """Characters of a message whose facts are read, and of a text among them."""
 VERDICTS = ("better", "no worse", "worse", "undecided", "not comparable")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _DECODER = json.JSONDecoder()
 
 
@@ -52,7 +54,8 @@ def _typed(facts: Facts) -> Facts:
 
 
 def _text(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= LONGEST_TEXT
+    """A text that is not too long and can be written to a file: JSON may hold half a surrogate pair."""
+    return isinstance(value, str) and len(value) <= LONGEST_TEXT and not _SURROGATE.search(value)
 
 
 def _texts(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,6 +119,8 @@ class Result:
         head = f"{'':<16} {versions[0]:>{width}} {versions[1]:>{width}}"
         yield f"{head}  difference [{self.policy.confidence:.0%} interval]"
         for name, change in self.changes.items():
+            if math.isnan(change.difference):  # the manifest says nothing of money
+                continue
             mark = {True: "  better", False: "  worse", None: ""}[change.better]
             yield f"{name:<16} {change.candidate:>{width}.4f} {change.baseline:>{width}.4f}  {_moved(change)}{mark}"
         if self.delong is not None:
@@ -146,4 +149,6 @@ class Result:
 
 
 def _moved(change: Change) -> str:
+    if not math.isfinite(change.high - change.low):
+        return f"{change.difference:+.4f} [no interval]"
     return f"{change.difference:+.4f} [{change.low:+.4f}, {change.high:+.4f}]"

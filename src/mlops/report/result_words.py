@@ -119,9 +119,10 @@ class Words:
         found = self._facts.decisions
         if found is not None:
             shares = [percent(count / max(found.rows, 1)) for count in found.contacted]
-            money = f"; a contact costs {found.money[1]:g}, a churner reached brings {found.money[0]:g}"
-            known = None not in found.money
-            blocks.append(f"{shares[0]} of the customers are contacted, before {shares[1]}{money if known else ''}")
+            brings, costs = found.money
+            known = brings is not None and costs is not None
+            money = f"; a contact costs {costs:g}, a churner reached brings {brings:g}" if known else ""
+            blocks.append(f"{shares[0]} of the customers are contacted, before {shares[1]}{money}")
         return Section("Expected profit", (Listing(tuple(blocks)),))
 
 

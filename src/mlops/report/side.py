@@ -73,9 +73,10 @@ def load(git: Git, store: Store, commit: str, name: str, artifact: str) -> Side:
         except BundleError as error:
             reason = str(error).replace(str(place), found.path)
             raise StoreError(f"the model of {name} (commit {commit[:8]}) cannot be loaded: {reason}") from error
+        size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
     files = _Files(git, store, commit, name)
     return Side(
-        name, commit, loaded, manifest, found.out.size,
+        name, commit, loaded, manifest, size,
         predictions=_checked(files.table(PREDICTIONS, "test"), name) if files.has(PREDICTIONS) else None,
         features=lambda: files.table(FEATURES, "test"),
         trained=files.trained,

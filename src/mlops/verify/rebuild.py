@@ -20,6 +20,8 @@ from mlops.store.lock import Lock, pointer
 from mlops.store.objects import Store
 
 LOGS = Path(".dvc/tmp/verify")
+SHA1 = 40
+"""Digits of a commit's hash, in a repository that DVC can read."""
 DROPPED = ("DVC_", "GIT_", "MLOPS_", "PYTHON", "VIRTUAL_ENV", "XDG_")
 """Beginnings of variables that could lead a stage out of its folder."""
 INSTALL = Path(".ci/install")
@@ -38,8 +40,10 @@ def clone(git: Git, commit: str, folder: Path) -> None:
 
     Raises:
         MlopsError: there is something in the folder already.
-        NotRebuiltError: Git does not have all of the commit.
+        NotRebuiltError: Git does not have all of the commit, or the repository's hashes are SHA-256.
     """
+    if len(commit) != SHA1:
+        raise NotRebuiltError("the repository has SHA-256 objects (`git init --object-format`), which is not supported")
     if folder.exists() and any(folder.iterdir()):
         raise MlopsError(f"{folder} is not empty; name a folder that does not exist yet")
     folder.mkdir(parents=True, exist_ok=True)
