@@ -13,6 +13,8 @@ import yaml
 from mlops.git import Git
 from mlops.merge import document, install
 
+pytestmark = pytest.mark.slow
+
 DVC_YAML = "stages:\n  prepare:\n    cmd: x\n  train:\n    cmd: x\n"
 
 

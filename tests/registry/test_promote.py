@@ -16,6 +16,8 @@ from mlops.registry.promote import Outcome, Request, promote
 from tests.registry.conftest import Bundles
 from tests.registry.repository import Repository, predictions
 
+pytestmark = pytest.mark.slow
+
 WORSE, GOOD, BETTER = (predictions(3000, 1500, strength=s) for s in (0.4, 0.75, 0.95))
 
 

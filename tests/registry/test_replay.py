@@ -19,6 +19,8 @@ from tests.registry.conftest import Bundles
 from tests.registry.repository import Repository
 from tests.unit.models import simulated
 
+pytestmark = pytest.mark.slow
+
 NOON = datetime(2026, 3, 15, 12, 0, tzinfo=UTC)
 EARLY, LATE = "2026-03-15 12:30 UTC", "2026-03-15 13:30 UTC"
 SCHEMA = """columns:

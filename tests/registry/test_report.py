@@ -16,6 +16,8 @@ from mlops.store.objects import Store
 from tests.registry.conftest import Bundles
 from tests.registry.repository import Repository, predictions
 
+pytestmark = pytest.mark.slow
+
 ROWS = (2000, 1000)
 
 

@@ -20,6 +20,8 @@ from tests.registry import files
 from tests.registry.conftest import Bundles
 from tests.registry.repository import Repository, predictions
 
+pytestmark = pytest.mark.slow
+
 
 def edit(repository: Repository, name: str, change: Callable[[Any], None]) -> None:
     document = repository.document(name)

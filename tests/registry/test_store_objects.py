@@ -17,6 +17,8 @@ from mlops.store.objects import Store, elsewhere
 from tests.registry.conftest import Bundles
 from tests.registry.repository import Repository
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def served(repository: Repository, bundles: Bundles) -> Out:

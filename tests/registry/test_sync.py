@@ -28,6 +28,8 @@ from tests.registry import files
 from tests.registry.conftest import Bundles
 from tests.registry.repository import Repository
 
+pytestmark = pytest.mark.slow
+
 STAGES = ("prod", "canary", "shadow")
 
 

@@ -22,6 +22,8 @@ from tests.registry.conftest import Bundles
 from tests.registry.repository import Repository
 from tests.registry.test_sync import STAGES, assign, serving
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def away(repository: Repository, bundles: Bundles, tmp_path: Path) -> Path:

@@ -21,6 +21,8 @@ from mlops.registry.withdraw import rollback
 from tests.registry.conftest import Bundles
 from tests.registry.repository import Repository, predictions
 
+pytestmark = pytest.mark.slow
+
 GOOD, BETTER, BEST = (predictions(3000, 1500, strength=s) for s in (0.6, 0.8, 0.95))
 
 

@@ -33,6 +33,8 @@ from tests.service.conftest import EXAMPLE
 from tests.service.server import ROOT
 from tests.unit.models import SCHEMA, fitted_on, rows_of, simulated
 
+pytestmark = pytest.mark.slow
+
 SAID = facts.write("churn v1.0.0 → prod", [], {"action": "assign", "why": "the first", "digests": {"model": "as told"}})
 
 

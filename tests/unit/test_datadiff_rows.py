@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from tests.unit.datadiffs import TARGET, column, compared
 
+pytestmark = pytest.mark.slow
+
 KINDS = {"who": "id", "when": "time", "x": "number", "plan": "category", "note": "text", "y": TARGET}
 TYPES = pa.schema(
     [("who", pa.string()), ("when", pa.timestamp("s")), ("x", pa.float64()), ("plan", pa.string()),
