@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -255,3 +256,17 @@ def test_a_token_that_may_not_write_is_told_at_once(forge: Forge, comment: Comme
     assert "pull-requests: write" in error
     assert "secret" not in error
     assert len(forge.asked) == 1
+
+
+def test_a_folder_in_the_reports_place_keeps_no_old_verdict(forge: Forge, comment: Comment, tmp_path: Path) -> None:
+    from mlops.ci import posted
+    from mlops.errors import ReportError
+
+    (tmp_path / "report.json").mkdir()
+    with pytest.raises(ReportError, match="cannot be read"):
+        posted.read(tmp_path / "report.json", HEAD)
+    forge.open(3, HEAD)
+    forge.say(3, f"{MARK}\n## better, on an earlier commit")
+    assert comment(None, event(numbers=(3,), conclusion="cancelled")) == 0
+    (body,) = bodies(forge)
+    assert "ended with `cancelled`" in body

@@ -229,3 +229,29 @@ def test_a_commit_without_a_model_says_what_to_type(repository: Repository, bund
         model(repository.git, made, "chrn")
     with pytest.raises(StoreError, match=r"models/serving of commit .* was made by no stage.*`dvc repro"):
         model(repository.git, half, "churn")
+
+
+@pytest.mark.parametrize("digest", ["", "etag", None])
+def test_a_dependency_without_a_digest_is_not_current(
+    repository: Repository, bundles: Bundles, digest: str | None
+) -> None:
+    """Nothing to compare with: whoever emptied it could change the file behind it."""
+    repository.version(bundles["v1"])
+
+    def emptied(document: Any) -> None:
+        for dep in document["stages"]["train"]["deps"]:
+            if dep["path"] == "src/fit":
+                dep.pop("md5")
+                dep |= {} if digest is None else {"md5": digest}
+
+    edit(repository, "dvc.lock", emptied)
+    found = lock.stale(repository.git, repository.commit("By hand"))
+    assert found == ["train: src/fit has no digest in dvc.lock"]
+
+
+@pytest.mark.parametrize("size", [-5, None, "many", 1.5])
+def test_a_size_that_is_none_is_refused(repository: Repository, bundles: Bundles, size: Any) -> None:
+    repository.version(bundles["v1"])
+    edit(repository, "dvc.lock", lambda d: d["stages"]["train"]["outs"][0].update(size=size))
+    with pytest.raises(StoreError, match="is no size and no number of files"):
+        lock.read(repository.git, repository.commit("By hand"))

@@ -192,3 +192,16 @@ def test_the_answer_for_people_and_for_a_tag() -> None:
     }
     assert next(iter(facts)) == "verdict"
     assert (len(facts["environment"]), facts["python"]) == (21, "3.12.1")
+
+
+def test_a_size_that_no_run_wrote_is_found(repository: Repository, bundles: Bundles, tmp_path: Path) -> None:
+    """A lock edited by hand: what the gate holds against a budget is not what is there."""
+    made = repository.version(bundles["v1"])
+    out = read(repository.git, made).out("models/serving")
+    assert out is not None
+    text = (repository.folder / "dvc.lock").read_text()
+    repository.write("dvc.lock", text.replace(f"size: {out.size}\n", "size: 1000\n"))
+    lock = read(repository.git, repository.commit("By hand"))
+    comparison = Comparison(repository.git, Store(repository.folder), lock, repository.folder, tmp_path / "scratch")
+    (found,) = [o for stage in comparison.stages() for o in stage.outs if o.path == "models/serving"]
+    assert (found.verdict, found.words) == (DIFFERENT, (f"dvc.lock says 1,000 bytes, they are {out.size:,}",))

@@ -38,6 +38,8 @@ def read(path: Path, sha: str) -> dict[str, Any] | None:
             content = file.read(MOST + 1)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise ReportError(f"{path} cannot be read ({error.strerror}): it is no report") from None
     if len(content) > MOST:
         raise ReportError(f"{path} has more than {MOST:,} bytes: it is no report")
     try:

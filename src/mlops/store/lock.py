@@ -114,8 +114,11 @@ def _out(entry: Mapping[str, Any]) -> Out:
     md5 = str(entry.get("md5", ""))
     if not MD5.fullmatch(md5):
         raise ValueError(f"{entry['path']}: {md5!r} is no md5")
-    count = entry.get("nfiles")
-    return Out(str(entry["path"]), md5, int(entry.get("size", 0)), None if count is None else int(count))
+    size, count = entry.get("size"), entry.get("nfiles")
+    for number in (size, 0 if count is None else count):
+        if not isinstance(number, int) or number < 0:
+            raise ValueError(f"{entry['path']}: {number!r} is no size and no number of files")
+    return Out(str(entry["path"]), md5, int(str(size)), count)
 
 
 def pointer(git: Git, commit: str, path: str) -> Out | None:
@@ -194,7 +197,11 @@ def _reasons(declared: pipeline.Declared, stage: Stage, held: Held, params: Mapp
         yield from (f"{path} is no {kind} any more since it ran" for path in then if path not in now)
     if not declared.frozen:
         for dep in stage.deps:
-            if dep.path in declared.deps and dep.md5:
+            if dep.path not in declared.deps or "://" in dep.path:
+                continue
+            if not MD5.fullmatch(dep.md5):
+                yield f"{dep.path} has no digest in {FILE}"
+            else:
                 yield from _difference(dep.path, dep.md5, held.md5(dep.path), "changed since it ran")
         for file, keys in declared.params.items():
             yield from _params_changed(params[file], file, keys, stage.params.get(file, {}))

@@ -70,7 +70,8 @@ class Comparison:
         digests = {name: digest.of_file(path) for name, path in files.items()}
         made = digest.of_folder(digests) if place.is_dir() else digests[""]
         if made == out.md5:
-            return OutProof(out.path, SAME, out.md5, made)
+            wrong = _miscounted(out, files)
+            return OutProof(out.path, DIFFERENT if wrong else SAME, out.md5, made, wrong)
         try:
             recorded = self._recorded(stage, out)
             equal, words = _differences(recorded, files, digests)
@@ -106,6 +107,17 @@ def _pickles_follow(outs: list[OutProof]) -> Iterator[OutProof]:
     for out in outs:
         follows = out.path.endswith(OPAQUE) and out.rebuilt is not None and others == EQUAL
         yield replace(out, verdict=EQUAL) if follows and out.verdict == DIFFERENT else out
+
+
+def _miscounted(out: Out, files: Mapping[str, Path]) -> tuple[str, ...]:
+    """What dvc.lock says of an output's size that its own files do not: no run wrote that."""
+    size = sum(path.stat().st_size for path in files.values())
+    wrong = []
+    if out.size != size:
+        wrong.append(f"dvc.lock says {out.size:,} bytes, they are {size:,}")
+    if out.nfiles is not None and out.nfiles != len(files):
+        wrong.append(f"dvc.lock says {out.nfiles:,} files, they are {len(files):,}")
+    return tuple(wrong)
 
 
 def _differences(
