@@ -12,7 +12,7 @@ unexport PYTHONPATH PYTHONHOME
 
 CODE := src api deploy tests benchmarks
 
-.PHONY: pipeline setup setup-test test test-fast check format lock plots serve promote image verify release-model push-image report gate lock-check lock-rebuild ci-data ci-packages ci-result bench clean help
+.PHONY: pipeline setup setup-test test test-fast check format lock plots serve compare promote image verify release-model push-image report gate lock-check lock-rebuild ci-data ci-packages ci-result bench clean help
 
 pipeline: setup  ## set up .venv, run the pipeline, show the result
 	@mlops params check
@@ -59,6 +59,9 @@ lock: setup  ## write every lock anew from pyproject.toml and the .in files (nee
 
 plots: setup  ## write dvc_plots/index.html
 	dvc plots show
+
+compare: setup  ## all experiments, the best first
+	@mlops compare
 
 promote: setup  ## promote the best experiment by policy.yaml's metric, if the gate lets it
 	mlops promote --best

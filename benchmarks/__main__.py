@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import batch, datadiff, pipeline, registry, reports, serving
+from benchmarks import batch, datadiff, experiments, pipeline, registry, reports, serving
 
 BENCHMARKS = {
     "startup": pipeline.startup,
@@ -24,6 +24,7 @@ BENCHMARKS = {
     "registry-show": registry.show,
     "registry-promote": registry.promote,
     "registry-follow": registry.follow,
+    "compare": experiments.compare,
 }
 GROUPS = {
     "serving": ("serving-one", "serving-batch", "serving-start", "row"),

@@ -6,8 +6,18 @@ other last bits on another machine (AVX-512 kernels, BLAS cores), so that the sa
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 from mlops import determinism
 
 __version__ = "0.1.0"
 
 determinism.pin()
+
+
+def __getattr__(name: str) -> Any:
+    """ExperimentTracker and promote_best, imported when somebody asks for them."""
+    if name in ("ExperimentTracker", "promote_best"):
+        return getattr(import_module("mlops.experiments.tracker"), name)
+    raise AttributeError(f"module 'mlops' has no attribute {name!r}")

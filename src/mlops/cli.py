@@ -12,6 +12,7 @@ from typing import ClassVar, NoReturn
 from mlops import __version__
 from mlops.ci import arguments as integration
 from mlops.errors import MlopsError, guarded, nearest
+from mlops.experiments import arguments as experimenting
 from mlops.merge import arguments as merging
 from mlops.registry import arguments as registry
 from mlops.report import arguments as reporting
@@ -73,6 +74,7 @@ def build() -> Parser:
         reporting.register,
         integration.register,
         merging.register,
+        experimenting.register,
     ):
         register(commands)
     return parser

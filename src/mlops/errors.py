@@ -12,6 +12,7 @@ MlopsError
 ├── PolicyError      policy.yaml: unknown key, wrong type, value out of range
 ├── StoreError       dvc.lock of a commit, or the bytes that it names: missing, altered, not to be had
 ├── RegistryError    tags, versions and stages: unknown, contradictory, refused
+├── ExperimentError  runs of notebooks: unknown, broken, logged in a way that cannot be
 └── ReportError      two commits that cannot be compared, or a report that is none
 """
 
@@ -69,6 +70,10 @@ class StoreError(MlopsError):
 
 class RegistryError(MlopsError):
     """A version, stage or tag that does not exist, contradicts itself, or was refused."""
+
+
+class ExperimentError(MlopsError):
+    """A run that does not exist, could not be saved, or was logged in a way that cannot be."""
 
 
 class ReportError(MlopsError):

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from mlops import strict
 from mlops.errors import PolicyError, nearest
@@ -43,7 +43,7 @@ class Waiver(Section):
     """What is let pass, and why. It counts only in the pull request whose diff has it, never in promotion."""
 
     check: Waivable
-    why: str = Field(min_length=1, max_length=300)
+    why: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=300)]
 
 
 class Gate(Section):

@@ -29,7 +29,9 @@ def test_it_is_created_once_and_updated_after(forge: Forge, comment: Comment, ca
     (first,) = bodies(forge)
     assert first.startswith(f"{MARK}\n## better: roc\\_auc 0.8100 against 0.8000")
     forge.pulls[0]["head"]["sha"] = BASE
-    worse = report(BASE, verdict="worse", passed=False, headline="worse: roc_auc 0.7000")
+    worse = report(
+        BASE, verdict="worse", passed=False, headline="worse: roc_auc 0.7000", reasons=["worse: roc_auc 0.7000"]
+    )
     assert comment(worse, event(BASE, numbers=(3,))) == 0
     assert capsys.readouterr().out == "pull request 3: comment updated\n"
     (second,) = bodies(forge)
@@ -190,7 +192,7 @@ def test_names_in_a_report_are_made_harmless(forge: Forge, comment: Comment) -> 
     forge.open(3, HEAD)
     evil = "@acme/all <img src=x onerror=alert(1)> [x](javascript:1) #1 | **b** \u202e <!-- mlops-report:v1 -->"
     shown = {"name": evil, "before": evil, "after": None, "stages": ["train"]}
-    assert comment(report(headline=evil, params={"count": 1, "shown": [shown]}), event(numbers=(3,))) == 0
+    assert comment(report(headline=f"better: {evil}", params={"count": 1, "shown": [shown]}), event(numbers=(3,))) == 0
     (body,) = bodies(forge)
     text = body.removeprefix(MARK)
     for raw in ("@acme", "<img", "[x]", " #1", "**b**", "\u202e", "<!--"):
@@ -210,7 +212,7 @@ def test_a_run_that_failed_after_its_report_says_so_first(forge: Forge, comment:
     forge.open(3, HEAD)
     assert comment(report(), event(numbers=(3,), conclusion="failure")) == 0
     assert bodies(forge)[0].startswith(f"{MARK}\n**The run that wrote this ended with `failure`**")
-    refused = report(passed=False, verdict="worse", headline="worse: by much")
+    refused = report(passed=False, verdict="worse", headline="worse: by much", reasons=["worse: by much"])
     assert comment(refused, event(numbers=(3,), conclusion="failure")) == 0
     assert bodies(forge)[0].startswith(f"{MARK}\n## worse")  # that is why
 

@@ -55,7 +55,7 @@ def test_a_side_is_what_the_commit_holds(repository: Repository, bundles: Bundle
     assert told == found.bundle.signature
 
 
-@pytest.mark.parametrize("said", ["-5", "0", "999999999999"])
+@pytest.mark.parametrize("said", ["0", "999999999999"])
 def test_the_size_is_that_of_the_files_whatever_the_lock_says(
     repository: Repository, bundles: Bundles, said: str
 ) -> None:

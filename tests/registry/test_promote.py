@@ -224,7 +224,9 @@ def test_what_cannot_be_promoted_is_one_line(
 def test_two_experiments_of_one_name_are_told_apart_by_hash(repository: Repository, bundles: Bundles) -> None:
     first = repository.version(bundles["v1"], GOOD, experiment="twin")
     repository.commit("Another baseline")
-    repository.version(bundles["v2"], GOOD, experiment="twin")
+    second = repository.version(bundles["v2"], GOOD, experiment="twin")
+    assert registry(repository).named("twin").commit == second, "that of HEAD is meant"
+    repository.commit("A third baseline")
     with pytest.raises(RegistryError, match="2 experiments are called 'twin'"):
         registry(repository).named("twin")
     assert registry(repository).named(first).experiment == "twin"

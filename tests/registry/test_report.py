@@ -188,7 +188,9 @@ def test_a_waiver_counts_in_the_diff_that_brings_it_and_nowhere_else(project: Re
     assert "gate.waive names verdict since before this branch, so it counts no more: delete it" in spent["notes"]
     policy(project, waive=[*waivers, {"check": "verdict", "why": "another reason"}])
     project.commit("Another")
-    assert "waived by gate.waive of policy.yaml: verdict: another reason" in facts(project)["notes"]
+    again = facts(project)
+    assert again["passed"] is False  # whatever the reason is now
+    assert "gate.waive names verdict since before this branch, so it counts no more: delete it" in again["notes"]
 
 
 def test_a_waiver_that_nothing_needs_is_said(project: Repository, bundles: Bundles) -> None:
@@ -267,7 +269,82 @@ def test_a_policy_of_the_base_that_is_not_valid_waives_nothing(project: Reposito
     project.write("policy.yaml", original)
     project.version(bundles["v2"], predictions(*ROWS, strength=0.9))
     found = judged.judge(project.git, Store(project.folder), base.find(project.git))
-    assert (found.result.verdict, found.spent) == ("better", ())
+    assert (found.result.verdict, found.spent) == ("better", {})
+    policy(project, waive=[{"check": "verdict", "why": "a leak"}])
+    project.version(bundles["v3"], predictions(*ROWS, strength=0.02))
+    worse = facts(project)
+    assert (worse["verdict"], worse["passed"]) == ("worse", False)
+    assert any("verdict which does not count: policy.yaml of the merge base is not valid" in n for n in worse["notes"])
+
+
+@pytest.mark.parametrize("why", ["", "  ", " ok ", "x"])
+def test_a_waiver_says_why(project: Repository, bundles: Bundles, capsys: pytest.CaptureFixture[str], why: str) -> None:
+    policy(project, waive=[{"check": "verdict", "why": why}])
+    project.commit("Waive")
+    code, _, err = mlops(capsys, "gate")
+    assert (code, "should have at least 3 characters" in err, len(err.splitlines())) == (1, True, 1)
+
+
+def renamed(repository: Repository, name: str) -> None:
+    """The model gets another name, in both files that have it."""
+    document = repository.document("policy.yaml")
+    document["registry"] = {**document.get("registry", {}), "name": name}
+    repository.write("policy.yaml", yaml.safe_dump(document))
+    pipeline = repository.document("dvc.yaml")
+    pipeline["artifacts"] = {name: pipeline["artifacts"]["churn"]}
+    repository.write("dvc.yaml", yaml.safe_dump(pipeline, sort_keys=False))
+
+
+def test_who_renames_the_model_is_compared_all_the_same(
+    project: Repository, bundles: Bundles, capsys: pytest.CaptureFixture[str]
+) -> None:
+    renamed(project, "other")
+    project.version(bundles["v2"], predictions(*ROWS, strength=0.1))
+    found = facts(project)
+    assert (found["verdict"], found["passed"], found["compared"]["first"]) == ("worse", False, False)
+    code, out, _ = mlops(capsys, "report")
+    assert code == 0
+    assert "it is judged by rules that it brings itself: registry.name churn → other" in out
+
+
+def test_a_renamed_model_of_the_same_bytes_is_no_worse_without_them(project: Repository) -> None:
+    renamed(project, "other")
+    project.commit("Another name")
+    shutil.rmtree(project.cache)
+    found = facts(project)
+    assert (found["verdict"], found["compared"]["basis"]) == ("no worse", "the same bytes")
+
+
+@pytest.mark.parametrize("text", ["registry: {name: lost}\n", "gate: {waive: 3}\n"])
+def test_a_base_that_names_no_model_of_its_own_is_compared_by_the_one_that_it_made(
+    project: Repository, bundles: Bundles, text: str
+) -> None:
+    original = (project.folder / "policy.yaml").read_text()
+    project.git.raw("switch", "--quiet", "main")
+    project.write("policy.yaml", text)
+    project.commit("No name of a model")
+    project.git.raw("branch", "--force", "topic")
+    project.git.raw("switch", "--quiet", "topic")
+    project.write("policy.yaml", original)
+    project.version(bundles["v2"], predictions(*ROWS, strength=0.1))
+    found = facts(project)
+    assert (found["verdict"], found["compared"]["first"]) == ("worse", False)
+
+
+def test_of_several_models_of_the_base_none_is_guessed(project: Repository, bundles: Bundles) -> None:
+    project.git.raw("switch", "--quiet", "main")
+    pipeline = project.document("dvc.yaml")
+    pipeline["artifacts"] = {"one": {"path": "models/serving"}, "two": {"path": "data/predictions"}}
+    project.write("dvc.yaml", yaml.safe_dump(pipeline, sort_keys=False))
+    project.commit("Two")
+    project.git.raw("branch", "--force", "topic")
+    project.git.raw("switch", "--quiet", "topic")
+    renamed_back = project.document("dvc.yaml")
+    renamed_back["artifacts"] = {"churn": {"path": "models/serving"}}
+    project.write("dvc.yaml", yaml.safe_dump(renamed_back, sort_keys=False))
+    project.version(bundles["v2"], predictions(*ROWS, strength=0.1))
+    found = facts(project)
+    assert (found["verdict"], found["passed"], found["compared"]["first"]) == ("not comparable", False, False)
 
 
 def test_a_model_that_knows_the_outcome_is_suspected(project: Repository, bundles: Bundles) -> None:

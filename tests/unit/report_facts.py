@@ -79,14 +79,17 @@ def whole() -> dict[str, Any]:
 
 
 def replaced(document: Any, change: Callable[[str], str]) -> Any:
-    """The document with every free text replaced; what is one of a few words or a hash stays."""
+    """The document with every free text replaced; what is one of a few words or a hash stays, and so does the verdict
+    that the headline begins with.
+    """
     fixed = {"verdict", "metric", "there", "head", "base"}
     if isinstance(document, dict):
         curve = set(document) == {"name", "before", "after"}
-        return {
+        found = {
             key: value if key in fixed or (curve and key == "name") else replaced(value, change)
             for key, value in document.items()
         }
+        return found | {"headline": f"{found['verdict']}: {found['headline']}"} if "headline" in found else found
     if isinstance(document, list):
         return [replaced(value, change) for value in document]
     return change(document) if isinstance(document, str) else document

@@ -227,3 +227,31 @@ def test_the_largest_change_comes_first() -> None:
     found = compared(was, now, {"who": "id", "a": "number", "b": "number", "c": "number", "y": TARGET})
     assert [c.name for c in found.columns][:2] == ["c", "b"]
     assert json.dumps([c.name for c in found.columns])
+
+
+def test_integers_that_a_float_cannot_tell_apart_are_compared_as_integers() -> None:
+    large = 2**53
+    ids, y = pa.array(["a", "b", "c", "d"]), pa.array(["0", "1", "0", "1"])
+    was = pa.table({"who": ids, "y": y, "n": pa.array([large, large + 1, -large - 1, None], pa.int64())})
+    now = pa.table({"who": ids, "y": y, "n": pa.array([large, large + 2, -large - 2, None], pa.int64())})
+    kinds = {"who": "id", "y": TARGET, "n": "number"}
+    assert column(compared(was, now, kinds), "n").changed == 2
+    assert column(compared(was, was, kinds), "n").changed == 0
+    unsigned = now.set_column(2, "n", pa.array([large, large + 2, None, 2**64 - 1], pa.uint64()))
+    found = column(compared(was, unsigned, kinds), "n")
+    assert found.changed == 3
+    assert found.drift is not None
+    without = compared(was.drop_columns("who"), now.drop_columns("who"), {"y": TARGET, "n": "number"}).rows
+    assert (without.added, without.removed) == (2, 2)
+
+
+def test_a_date_that_loses_its_time_zone_is_told() -> None:
+    day = datetime(2026, 1, 1)
+    zoned = pa.table({"since": pa.array([day], pa.timestamp("us", "UTC")), "y": ["1"]})
+    naive = pa.table({"since": pa.array([day], pa.timestamp("us")), "y": ["1"]})
+    kinds = {"since": "date", "y": TARGET}
+    found = compared(zoned, naive, kinds).schema
+    assert [(c.column, c.change, c.before, c.after) for c in found] == [
+        ("since", "stored", "date with a time zone", "date")
+    ]
+    assert compared(zoned, zoned, kinds).schema == compared(naive, naive, kinds).schema == ()

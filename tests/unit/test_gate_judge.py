@@ -378,7 +378,14 @@ def test_facts_are_json_small_and_begin_with_the_verdict(bundle: Bundle, tmp_pat
     assert list(facts)[:2] == ["verdict", "metric"]
     text = json.dumps(facts, allow_nan=False)
     assert len(text) < 3000
-    assert json.loads(text)["changes"]["roc_auc"]["difference"] == round(found.changes["roc_auc"].difference, 6)
+    assert json.loads(text)["changes"]["roc_auc"]["difference"] == round(found.changes["roc_auc"].difference, 9)
     shown = "\n".join(found.lines())
     assert "compared on same test rows (4,000 rows of 2,000 customers)" in shown
     assert all(name in shown for name in HIGHER_IS_BETTER)
+    head = next(line for line in found.lines() if "interval]" in line)
+    assert head.split() == ["v1", "v2", "difference", "[95", "%", "interval]"]  # as the report has it
+    area = next(line for line in found.lines() if line.startswith("roc_auc  "))
+    assert area.split()[1:3] == [
+        f"{found.changes['roc_auc'].baseline:.4f}",
+        f"{found.changes['roc_auc'].candidate:.4f}",
+    ]

@@ -45,6 +45,12 @@ def test_a_report_comes_out_as_it_went_in_verdict_and_metric_first() -> None:
         ("headline", "x" * 1001),
         ("headline", 7),
         ("headline", None),
+        ("headline", ""),
+        ("headline", "worse: roc_auc 0.7"),
+        ("headline", "better than ever"),
+        ("verdict", "worse"),
+        ("passed", True),
+        ("reasons", []),
         ("reasons", ["x"] * 41),
         ("reasons", "x"),
         ("extra", 1),
@@ -76,6 +82,23 @@ def test_anything_else_is_refused(path: str, value: Any) -> None:
         facts.checked(changed(path, value))
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 500
+
+
+def passing(**changes: Any) -> dict[str, Any]:
+    waived = [{**check, "waived": "needed"} if not check["passed"] else check for check in whole()["checks"]]
+    return {**whole(), "passed": True, "reasons": [], "checks": waived, **changes}
+
+
+def test_what_passed_has_a_good_verdict_and_good_checks_or_waivers() -> None:
+    assert facts.read(passing()).passed
+    with pytest.raises(ReportError, match="it passed, and its verdict or a check is bad without a waiver"):
+        facts.read(passing(checks=whole()["checks"]))
+    worse = passing(verdict="worse", headline="worse: roc_auc 0.7")
+    with pytest.raises(ReportError, match="without a waiver"):
+        facts.read(worse)
+    assert facts.read({**worse, "notes": ["waived by gate.waive of policy.yaml: verdict: a leak"]}).passed
+    lower = passing(verdict="no worse", headline="no worse (lower, within max_loss 0.01): roc_auc 0.7")
+    assert facts.read(lower).passed
 
 
 @pytest.mark.parametrize("document", [None, [], "text", 3, {}, {"verdict": "better"}])

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import io
+import math
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
 
 from mlops.errors import ReportError
-from mlops.report import facts, markdown, page, terminal, words
+from mlops.report import facts, markdown, numbers, page, paired, result_words, terminal, words
 from mlops.report.document import Document, sparkline
 from mlops.report.texts import JOINER
-from tests.unit.report_facts import replaced, whole
+from tests.browser import QUIET, chromium
+from tests.unit.report_facts import ALONE, metric, replaced, whole
 from tests.unit.test_report_texts import ALLOWED, EXAMPLES, Read
 
 PARTS = [
@@ -102,10 +108,28 @@ def test_a_long_report_is_cut_between_sections_and_says_where_the_rest_is(limit:
         assert text == whole_text
         return
     kept, _, rest = text.rpartition("This is cut: ")
-    assert whole_text.startswith(kept.rstrip("\n"))
-    assert whole_text[len(kept.rstrip("\n")) :].lstrip("\n")[:4] in ("### ", "<det", "`aaa", "- <b")
     assert "[the whole report](https://ci.example/run/1)" in rest
-    assert int(rest.split()[0]) > 0
+    assert kept.startswith(whole_text.splitlines()[0])
+    parts = re.split(r"^(?=### |<details>)", whole_text, flags=re.MULTILINE)
+    shown = re.split(r"^(?=### |<details>)", kept, flags=re.MULTILINE)[1:]
+    places = [[part.strip() for part in parts].index(part.strip()) for part in shown]
+    assert places == sorted(places)
+    assert int(rest.split()[0]) >= len(parts) - 1 - len(shown) > 0
+
+
+def test_a_part_too_long_is_left_out_and_those_after_it_are_not() -> None:
+    parts = ["## head\n", "a" * 50, "b" * 500, "c" * 50, "d" * 500, "e\n"]
+    made = markdown._fitting(parts, 250, None)
+    assert made == "\n".join(
+        [
+            parts[0],
+            parts[1],
+            parts[3],
+            parts[5],
+            "This is cut: 2 more parts do not fit here; `mlops report` shows the whole.\n",
+        ]
+    )
+    assert len(markdown._fitting(["x" * 300, "y"], 250, None)) == 250
 
 
 def test_seventy_thousand_characters_fit_into_a_comment() -> None:
@@ -135,6 +159,62 @@ def test_the_page_asks_no_network_and_has_both_curves() -> None:
     assert "default-src 'none'" in made
     assert made.count("<svg") == 2
     assert (made.count('<path class="now"'), made.count('<path class="before"')) == (2, 1)
+
+
+def test_without_intervals_no_heading_promises_them() -> None:
+    alone = [metric("roc_auc", **ALONE), metric("mine", **ALONE, there="new", baseline=None)]
+    found = document(metrics=alone, delong=None)
+    assert " % interval]" not in printed(found)
+    assert "difference [95 % interval]" in printed(document())
+
+
+def test_what_is_zero_by_four_decimals_has_no_sign() -> None:
+    assert numbers.signed(-0.00001) == numbers.signed(0.00001) == "0.0000"
+    assert numbers.number(-0.00001) == "0.0000"
+    assert numbers.moved(0.01, -0.00004, 0.02) == "+0.0100 [0.0000, +0.0200]"
+    assert numbers.moved(0.01, None, None) == numbers.moved(0.01, -math.inf, math.inf) == "+0.0100 [no interval]"
+    assert numbers.moved(math.nan, math.nan, math.nan) == numbers.moved(None, None, None) == "–"
+
+
+@given(st.floats(-1, 1), st.floats(0, 0.2), st.floats(0, 0.2))
+@example(0.0000499996, 0.00005, 0.1)
+@example(-0.00014999951, 0.0, 0.0)
+def test_gate_and_report_write_the_same_of_the_same_number(difference: float, below: float, above: float) -> None:
+    found = paired.change("calibration", (0.5 + difference, 0.5), (difference - below, difference + above))
+    told = facts.read({**whole(), "calibration": found.facts()}).calibration
+    assert told is not None
+    assert result_words.moved(told) == found.words()
+    assert numbers.number(told.candidate) == numbers.number(found.candidate)
+
+
+def test_the_opening_names_every_rule_that_the_branch_brings_the_model_and_the_metric_first() -> None:
+    names = ("gate.max_loss", "gate.waive", "promotion.stage", "gate.metric", "registry.name", "registry.keep")
+    shown = [{"name": name, "before": "old", "after": "new", "stages": []} for name in names]
+    opening = printed(document(policy={"count": len(shown), "shown": shown})).split("Metrics")[0]
+    told = "registry.name old → new, gate.metric old → new, gate.max_loss old → new (policy.yaml)"
+    assert f"it is judged by rules that it brings itself: {told}" in " ".join(opening.split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1000, 1300])
+def test_no_table_of_the_page_is_cut_off_in_a_browser(tmp_path: Path, width: int) -> None:
+    found = whole()
+    bins = [[0.019 * i, 0.019 * i] for i in range(1, 11)]
+    found["curves"] = [{"name": "calibration", "before": bins, "after": bins}]
+    script = (
+        "<script>document.title = [...document.querySelectorAll('.wide')]"
+        ".map(e => e.scrollWidth - e.clientWidth).join()</script></body>"
+    )
+    made = page.render(words.document(facts.read(found)))
+    place = tmp_path / "page.html"
+    place.write_text(made.replace("default-src 'none'; ", "").replace("</body>", script))
+    command = [chromium(), "--headless", *QUIET, f"--user-data-dir={tmp_path}", f"--window-size={width},2000"]
+    done = subprocess.run(
+        [*command, "--dump-dom", place.as_uri()], capture_output=True, text=True, timeout=120, check=True
+    )
+    title = re.search("<title>([^<]*)</title>", done.stdout)
+    assert title is not None
+    assert set(title[1].split(",")) == {"0"}
 
 
 def test_only_facts_are_rendered() -> None:

@@ -21,9 +21,15 @@ EXAMPLES = [
     "</td></tr></table><script>alert(1)</script>", "a | b `x|y`", "`` x ` `", "`a\\|[click](http://evil.example)`",
     "www.evil.example https://evil.example a@b.example", "1. one", "- [ ] task", "# title", "====", "$x$ $$y$$",
     "&lt;b&gt; &amp;", "\\", "a\\", "*a* _b_ ~~c~~ **d**", "[^1] [a]: b", "\u202etxt.exe\u202c", "\x1b[31mred\x07",
-    "zero\u200bwidth", "a\nb\r\nc", ":+1: :smile:", "!12 %3 ~bug &9", "Z\u0351\u0351\u0351\u0351\u0351\u0351algo",
+    "zero\u200bwidth", "in C#", "C #", "all ##", "#", "_www.evil.example",
+    "WWW.evil.example (www.evil.example", "a\u3164b\u115f\u1160\u2800\ufe0f\uffa0", "a\nb\r\nc", ":+1: :smile:",
+    "!12 %3 ~bug &9", "Z\u0351\u0351\u0351\u0351\u0351\u0351algo",
 ]  # fmt: skip
-REFERENCES = re.compile(r"[@#!%~]\w|\bGH-\d|://\w|www\.\w|:[\w+-]+:|\b[0-9a-f]{7,40}\b")
+LINKS = r"(?:^|[\s*_~(])(?i:www\.)\S|(?i:https?|ftp)://\S|(?i:mailto|xmpp):\S|[\w.+-]+@[\w.-]+"
+"""What GitHub's Markdown makes a link of by itself ("Autolinks (extension)" of its specification): any character but
+a space or punctuation may be part of a host's name, U+2060 as well.
+"""
+REFERENCES = re.compile(rf"[@#!%~]\w|\bGH-\d|{LINKS}|:[\w+-]+:|\b[0-9a-f]{{7,40}}\b")
 """What GitHub and GitLab look for in the finished text."""
 ALLOWED = {"p", "h2", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "code", "span"}
 
@@ -64,6 +70,9 @@ def squeezed(text: str) -> str:
 @pytest.mark.parametrize("place", ["## {}\n", "{}\n", "- {}\n- end\n", "| a | {} |\n| :-- | :-- |\n| {} | b |\n"])
 @given(text=NASTY)
 @example(text=EXAMPLES[7])
+@example(text="C #")
+@example(text="#")
+@example(text="_www.a")
 def test_text_comes_out_as_it_went_in_anywhere_in_markdown(place: str, text: str) -> None:
     found = shown(place.replace("{}", texts.markdown(text)))
     assert set(found.tags) <= ALLOWED
@@ -79,7 +88,13 @@ def test_known_tricks_are_only_shown(text: str) -> None:
     assert set(found.tags) <= ALLOWED
     for said in found.outside:
         assert not REFERENCES.search(said), said
-    assert not re.search("[\u202a-\u202e\u2066-\u2069\u200b\x00-\x08\x0b-\x1f]", found.text)
+    hidden = "\u202a-\u202e\u2066-\u2069\u200b\x00-\x08\x0b-\x1f\u3164\u115f\u1160\u2800\ufe00-\ufe0f\uffa0"
+    assert not re.search(f"[{hidden}]", found.text)
+
+
+def test_each_sign_that_cannot_be_seen_is_seen() -> None:
+    for sign in ("\u3164", "\u115f", "\u1160", "\u2800", "\ufe00", "\ufe0f", "\uffa0", "\u200b", "\U000e0100"):
+        assert texts.clean(f"a{sign}b") == "a\N{REPLACEMENT CHARACTER}b"
 
 
 def test_commands_and_commits_are_code() -> None:

@@ -16,17 +16,20 @@ from mlops.table.values import as_text
 Array = NDArray[np.float64] | NDArray[np.int32]
 Mask = NDArray[np.bool_]
 Places = NDArray[np.int64]
+MOST_EXACT = 2**53
 
 
 class Pair(NamedTuple):
     """before, after: a value per row, NaN or -1 where missing; equal values, equal numbers.
 
     levels: what the codes stand for; None: the numbers themselves are the values, of dates microseconds since 1970.
+    exact: the same as codes, where different values are equal as floats; these tell what differs.
     """
 
     before: Array
     after: Array
     levels: pa.Array | None = None
+    exact: Pair | None = None
 
     def missing(self) -> tuple[Mask, Mask]:
         """Which rows lack a value."""
@@ -34,18 +37,30 @@ class Pair(NamedTuple):
 
     def differ(self, before: Places, after: Places) -> Mask:
         """Whether values differ, of rows that belong together; a missing value is like another missing one."""
+        if self.exact is not None:
+            return self.exact.differ(before, after)
         b, a = self.before[before], self.after[after]
         return np.asarray((b != a) & ~(_missing(b) & _missing(a)))
 
     def hashes(self, name: str, before: Places, after: Places) -> tuple[split.Hashes, split.Hashes]:
         """64 bits for each of these rows; those of several columns are added up to the hash of a row."""
+        if self.exact is not None:
+            return self.exact.hashes(name, before, after)
         b, a = (_hash(values[at], name) for values, at in ((self.before, before), (self.after, after)))
         return b, a
 
 
 def numbers(before: pa.ChunkedArray, after: pa.ChunkedArray) -> Pair:
-    """A column of numbers."""
-    return Pair(columns.floats(before), columns.floats(after))
+    """A column of numbers. Integers that a float64 cannot tell apart are compared as integers."""
+    whole = all(pa.types.is_integer(column.type) for column in (before, after))
+    exact = codes(before, after) if whole and (_is_large(before) or _is_large(after)) else None
+    return Pair(columns.floats(before), columns.floats(after), exact=exact)
+
+
+def _is_large(column: pa.ChunkedArray) -> bool:
+    """Whether integers go beyond those that a float64 holds exactly."""
+    ends = [end for end in pc.min_max(column).as_py().values() if end is not None]
+    return any(abs(end) > MOST_EXACT for end in ends)
 
 
 def moments(before: pa.ChunkedArray, after: pa.ChunkedArray) -> Pair:

@@ -40,7 +40,7 @@ def stored(was: Raw, now: Raw) -> Iterator[SchemaChange]:
     if not (was.schema and now.schema):
         yield from _kinds(*untold)
     for name, kind in was.types.items():
-        if name in now.types and guess(kind) != guess(now.types[name]):
+        if name in now.types and _type(kind) != _type(now.types[name]):
             yield SchemaChange(name, "stored", _type(kind), _type(now.types[name]))
 
 
@@ -64,4 +64,6 @@ def _value(value: Any) -> Any:
 
 
 def _type(kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        return "date with a time zone"
     return {"category": "text"}.get(guess(kind), guess(kind))

@@ -1,4 +1,4 @@
-"""Which of DVC's experiments is the best: what `make promote` promotes."""
+"""Which of DVC's experiments is the best of those that can be promoted: what `make promote` promotes."""
 
 from __future__ import annotations
 
@@ -9,29 +9,44 @@ from mlops.metrics.measure import HIGHER_IS_BETTER
 from mlops.registry.look import Registry
 
 METRICS = "metrics/evaluate/metrics.json"
+RECORD = "notebook.json"
 
 
-def best(registry: Registry) -> str:
-    """The commit of the experiment with the best value of the gate's metric.
+def best(registry: Registry, metric: str | None = None, more_is_better: bool = True) -> str:
+    """The commit of the experiment with the best value of a metric; the gate's, in its own direction, unless told.
+
+    Runs of notebooks that failed, or have no model that can be served, are passed over.
 
     Raises:
         RegistryError: there is no experiment, or none has the metric.
     """
-    metric = registry.policy.gate.metric
+    if metric is None:
+        metric = registry.policy.gate.metric
+        more_is_better = HIGHER_IS_BETTER[metric]
     commits = [commit for found in registry.experiments.values() for commit in found]
     if not commits:
         raise RegistryError(
             "there is no experiment to promote; `dvc exp run -S max_depth=4` makes one, `mlops promote` takes HEAD"
         )
     values = {}
-    for commit, content in zip(commits, registry.git.contents([f"{c}:{METRICS}" for c in commits]), strict=True):
+    contents = registry.git.contents([f"{c}:{path}" for path in (METRICS, RECORD) for c in commits])
+    for commit, content, record in zip(commits, contents, contents[len(commits) :], strict=False):
         value = _value(content, metric)
-        if value is not None:
+        if value is not None and _can_be_promoted(record):
             values[commit] = value
     if not values:
-        raise RegistryError(f"no experiment has the metric {metric}; see `dvc exp show`")
-    sign = 1 if HIGHER_IS_BETTER[metric] else -1
+        raise RegistryError(f"no experiment that can be promoted has the metric {metric}; see `dvc exp show`")
+    sign = 1 if more_is_better else -1
     return max(values, key=lambda commit: (sign * values[commit], commit))
+
+
+def _can_be_promoted(record: bytes | None) -> bool:
+    """Whether a run of a notebook says so; experiments of the pipeline have no such record."""
+    try:
+        said = json.loads(record or b"{}")
+        return not said or (said["state"] == "finished" and said["model"]["state"] == "served")
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _value(content: bytes | None, metric: str) -> float | None:

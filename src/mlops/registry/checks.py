@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mlops.registry.look import Registry
 from mlops.registry.tags import ASSIGN
+from mlops.report import checks as ask
 from mlops.report.gate import Check
-from mlops.store import lock
 from mlops.store.model import Model
 from mlops.store.objects import Store
 
@@ -22,7 +22,7 @@ def of_repository(registry: Registry, model: Model, stage: str, store: Store, *,
     """
     checks = [_clean(registry)] if as_it_is else []
     if model.origin == "pipeline":
-        checks.append(_current(registry, model.commit, store))
+        checks.append(ask.current(registry.git, model.commit, store))
     needed = registry.policy.promotion.requires.get(stage)
     if needed is not None:
         checks.append(_reached(registry, stage, needed, model.commit))
@@ -35,14 +35,6 @@ def _clean(registry: Registry) -> Check:
         return Check("clean tree", True, "everything is committed")
     words = f"{dirty[0][3:]} is changed and not committed: `git commit` it, or name the commit that you mean"
     return Check("clean tree", False, words)
-
-
-def _current(registry: Registry, commit: str, store: Store) -> Check:
-    stale = lock.stale(registry.git, commit, store.listing)
-    if not stale:
-        return Check("lock", True, "dvc.lock is what the commit's code, params and data say")
-    more = f" (and {len(stale) - 1} more)" if len(stale) > 1 else ""
-    return Check("lock", False, f"{stale[0]}{more}: `dvc repro`, then commit dvc.lock")
 
 
 def _reached(registry: Registry, stage: str, needed: str, commit: str) -> Check:

@@ -17,7 +17,7 @@ INTERVALS = "metrics/evaluate/intervals.json"
 PARTS = ("value", "low", "high")
 LARGEST = 1e300
 """Beyond it a number of JSON is infinite, or a whole number that no float holds. NaN is on neither side."""
-DATA, PREDICTIONS = "data/raw", "data/predictions"
+DATA, PREDICTIONS, NOTEBOOK = "data/raw", "data/predictions", "data/notebook"
 
 
 def metrics(git: Git, commit: str) -> dict[str, Any]:
@@ -47,6 +47,8 @@ def digests(git: Git, commit: str, model: Model) -> dict[str, str]:
     if git.read(commit, lock.FILE) is not None:  # a notebook's model needs none
         made = lock.read(git, commit)
         found = {"data": made.out(DATA), **found, "predictions": made.out(PREDICTIONS)}
+    if model.origin == "notebook":  # what dvc.lock names is the pipeline's, of another model
+        found["predictions"] = lock.pointer(git, commit, NOTEBOOK)
     named = {name: out.md5 for name, out in found.items() if out is not None}
     for name, path in (("lock", "dvc.lock"), ("environment", "requirements.txt")):
         content = git.read(commit, path)

@@ -144,6 +144,9 @@ class Registry:
             return Named(picture.stages[name].commit, picture.stages[name].version)
         if name in self.experiments:
             commits = self.experiments[name]
+            own = self._of_head(name)
+            if own is not None:
+                commits = [own]
             if len(commits) > 1:
                 listed = ", ".join(c[:8] for c in commits)
                 raise RegistryError(
@@ -156,6 +159,12 @@ class Registry:
             raise self._unknown(name) from None
         experiment = next((e for e, commits in self.experiments.items() if commit in commits), None)
         return Named(commit, self._called(commit, experiment), experiment)
+
+    def _of_head(self, name: str) -> str | None:
+        """The experiment of that name whose baseline is HEAD: of several it is meant, as for DVC."""
+        head = self.git.commit("HEAD")
+        found = self.git.attempt("rev-parse", "--verify", "--quiet", f"{EXPERIMENTS}{head[:2]}/{head[2:]}/{name}")
+        return found.stdout.decode().strip() if found.returncode == 0 else None
 
     def _called(self, commit: str, experiment: str | None) -> str:
         version = self.picture.version_at(commit)

@@ -13,6 +13,7 @@ from mlops import params, policy, strict
 from mlops.errors import MlopsError, ParamsError, StoreError
 from mlops.git import Git
 from mlops.registry import describe
+from mlops.report import rules
 from mlops.report.base import Base
 from mlops.store import lock, pipeline
 from mlops.store.held import above
@@ -49,8 +50,9 @@ def parameters(git: Git, base: Base, declared: Stages) -> list[Entry]:
 
 
 def limits(git: Git, base: Base) -> list[Entry]:
-    """What differs in policy.yaml: the pull request changes what it is judged by."""
-    return _differing(git, base, str(policy.PATH), lambda name: [])
+    """What differs in policy.yaml, and first of it what the pull request changes of how it is judged."""
+    found = _differing(git, base, str(policy.PATH), lambda name: [])
+    return sorted(found, key=lambda entry: rules.rank(entry["name"]))
 
 
 def packages(git: Git, base: Base) -> list[Entry]:

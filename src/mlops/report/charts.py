@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from mlops.report.document import Chart, Points, Section, Table, at, sparkline
 from mlops.report.facts import Curve, Facts
-from mlops.report.result_words import UNKNOWN, percent
+from mlops.report.numbers import UNKNOWN
+from mlops.report.result_words import percent
 
 READ_AT = (0.05, 0.1, 0.2, 0.3, 0.5)
 SPARKS = 20

@@ -1,4 +1,4 @@
-"""What the gate asks of a model besides its metrics: that clients can go on, that it is quick, that it is small."""
+"""What the gate asks besides metrics: that clients can go on, that a model is quick and small, that dvc.lock holds."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import numpy as np
 
 from mlops.bundle import Bundle
 from mlops.features import Scalar
+from mlops.git import Git
 from mlops.policy import Gate
 from mlops.report.side import Side
+from mlops.store import lock
+from mlops.store.objects import Store
 
 SHOWN = 3
 CALLS, WARMING = 300, 30
@@ -27,6 +30,19 @@ class Check:
     name: str
     passed: bool
     words: str
+
+
+def current(git: Git, commit: str, store: Store) -> Check:
+    """Whether dvc.lock is what the commit says.
+
+    Raises:
+        StoreError: the commit has no valid dvc.lock.
+    """
+    stale = lock.stale(git, commit, store.listing)
+    if not stale:
+        return Check("lock", True, "dvc.lock is what the commit's code, params and data say")
+    more = f" (and {len(stale) - 1} more)" if len(stale) > 1 else ""
+    return Check("lock", False, f"{stale[0]}{more}: `dvc repro`, then commit dvc.lock")
 
 
 def of_models(candidate: Side, baseline: Side | None, policy: Gate) -> list[Check]:

@@ -74,6 +74,5 @@ def gate(arguments: argparse.Namespace) -> int:
 
 def _told(found: Judged) -> list[str]:
     result = found.result
-    lines = [f"waived by gate.waive of policy.yaml: {name}: {why}" for name, why in result.let_pass.items()]
     said = "The gate lets it pass." if result.passed else "The gate refuses it:"
-    return [*result.lines(), "", *lines, said, *(f"- {reason}" for reason in result.reasons)]
+    return [*result.lines(), "", *found.notes, said, *(f"- {reason}" for reason in result.reasons)]

@@ -41,7 +41,7 @@ def compare(git: Git, store: Store, base: Base) -> Facts:
         "compared": _compared(git, base, found),
         "limits": _limits(result),
         "checks": _checks(result),
-        "notes": parts.lines([*features.suspicions(*leaning, *reached(git, base.head)), *_notes(found)]),
+        "notes": parts.lines([*features.suspicions(*leaning, *reached(git, base.head)), *found.notes]),
         "metrics": measured(git, base, result),
         "delong": result.delong.facts() if result.delong and not found.first else None,
         "decisions": parts.decisions(result.decisions),
@@ -112,14 +112,4 @@ def _checks(result: Result) -> list[Facts]:
     return [
         {"name": c.name, "passed": c.passed, "words": clip(c.words, LINE), "waived": waived.get(c.name)}
         for c in result.checks
-    ]
-
-
-def _notes(found: Judged) -> list[str]:
-    """What a reviewer should know of waivers."""
-    result, used = found.result, found.result.let_pass
-    notes = [f"waived by gate.waive of policy.yaml: {name}: {why}" for name, why in used.items()]
-    notes += [f"gate.waive names {name}, which passes: delete it" for name in result.waived if name not in used]
-    return notes + [
-        f"gate.waive names {name} since before this branch, so it counts no more: delete it" for name in found.spent
     ]

@@ -1,8 +1,7 @@
 """The report as a document: what `--json` prints, what is rendered, and what another machine hands us as an artifact.
 
 Whoever opens a pull request runs code that writes this document. So it is checked as a stranger's: nothing but what is
-named here, no text longer and no list longer than here, every number finite. What texts say is made harmless where they
-are rendered (`mlops.report.texts`).
+named here, no longer text or list, every number finite. Texts are made harmless where they are rendered (`texts`).
 """
 
 from __future__ import annotations
@@ -10,10 +9,11 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from mlops.errors import ReportError, one_line
 from mlops.policy import Metric
+from mlops.report.rules import GOOD, VERDICT, WAIVED
 from mlops.strict import Section
 
 NAME, LINE, SHOWN = 120, 1_000, 40
@@ -255,6 +255,18 @@ class Facts(Section):
     environment: Values
     curves: Annotated[list[Curve], Field(max_length=4)]
 
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Facts:
+        """What a reader sees first must be what the rest says."""
+        if not self.headline.startswith((f"{self.verdict}: ", f"{self.verdict} (")):
+            raise ValueError(f"the headline does not begin with the verdict {self.verdict!r}")
+        if self.passed == bool(self.reasons):
+            raise ValueError("whether it passed is not what its reasons say")
+        good = self.verdict in GOOD or any(note.startswith(WAIVED + VERDICT) for note in self.notes)
+        if self.passed and not (good and all(c.passed or c.waived for c in self.checks)):
+            raise ValueError("it passed, and its verdict or a check is bad without a waiver")
+        return self
+
 
 def read(document: object) -> Facts:
     """A document as typed facts.
@@ -266,7 +278,8 @@ def read(document: object) -> Facts:
         return Facts.model_validate_json(json.dumps(document, allow_nan=False))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        why = f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+        said = first["msg"].removeprefix("Value error, ")
+        why = f"{'.'.join(map(str, first['loc'])) or 'it'}: {said[:1].lower()}{said[1:]}"
     except (TypeError, ValueError, RecursionError) as error:
         why = str(error)
     raise ReportError(f"no report as `mlops report --json` writes it ({one_line(why)[:300]}); make it again")

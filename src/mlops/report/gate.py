@@ -11,6 +11,7 @@ from mlops.report import checks as ask
 from mlops.report import decisions as flips
 from mlops.report import delong, groups, paired, pairing
 from mlops.report.checks import Check
+from mlops.report.numbers import number
 from mlops.report.paired import Change, Draw, Measure
 from mlops.report.pairing import BASE_RATE, CannotPairError, Pair
 from mlops.report.ranked import Calibration, Ranked, equal_bins
@@ -112,8 +113,6 @@ def _decisions(candidate: Side, baseline: Side | None) -> tuple[Decision, Decisi
 
 def _calibrated(change: Change, policy: Gate) -> Check:
     limit = policy.calibration.max_loss
-    words = (
-        f"mean distance of predicted and observed rates {change.candidate:.4f} against {change.baseline:.4f},"
-        f" {change.difference:+.4f} [{change.low:+.4f}, {change.high:+.4f}], limit +{limit:g}"
-    )
+    both = f"{number(change.candidate)} against {number(change.baseline)}"
+    words = f"mean distance of predicted and observed rates {both}, {change.words()}; limit +{limit:g}"
     return Check("calibration", not change.low > limit, words)

@@ -105,5 +105,4 @@ def check(slices: tuple[Slice, ...], policy: Gate) -> Check:
 
 
 def _told(s: Slice) -> str:
-    change = s.change
-    return f"{s.column} = {s.level} ({change.difference:+.4f} [{change.low:+.4f}, {change.high:+.4f}])"
+    return f"{s.column} = {s.level} ({s.change.words()})"

@@ -6,26 +6,27 @@ From Git's objects and DVC's bytes alone; the working tree is not looked at.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from mlops import policy as policies
-from mlops import strict
 from mlops.errors import MlopsError, PolicyError, StoreError
 from mlops.git import Git
 from mlops.policy import Policy
+from mlops.report import checks as ask
 from mlops.report import gate, side
 from mlops.report.base import Base
-from mlops.report.checks import Check
 from mlops.report.result import Result
+from mlops.report.rules import WAIVED
 from mlops.report.side import PREDICTIONS, Side
 from mlops.store import lock, model, pipeline
 from mlops.store.objects import Store
 
 SAME_BYTES = "the same bytes"
 AT_HAND = "`mlops lock fetch` brings it here, or makes it again"
+FOUND_BEFORE = "since before this branch, so it counts no more: delete it"
+UNKNOWN_BEFORE = "which does not count: policy.yaml of the merge base is not valid, so nobody knows whether it is new"
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,25 @@ class Judged:
         result: with the waivers that count.
         policy: of the commit that is judged.
         sides: the commit's version and its merge base's; None for what could not be had, or is not there.
-        first: whether the merge base has no model yet.
-        spent: checks whose waiver was in the merge base already, and so counts no more.
+        first: whether the merge base has no model yet, under whatever name.
+        spent: checks whose waiver does not count → why.
     """
 
     result: Result
     policy: Policy
     sides: tuple[Side | None, Side | None]
     first: bool
-    spent: tuple[str, ...]
+    spent: Mapping[str, str]
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reviewer should know of waivers."""
+        used = self.result.let_pass
+        notes = [f"{WAIVED}{name}: {why}" for name, why in used.items()]
+        notes += [
+            f"gate.waive names {name}, which passes: delete it" for name in self.result.waived if name not in used
+        ]
+        return notes + [f"gate.waive names {name} {why}" for name, why in self.spent.items()]
 
 
 def judge(git: Git, store: Store, base: Base) -> Judged:
@@ -54,15 +65,16 @@ def judge(git: Git, store: Store, base: Base) -> Judged:
         PolicyError: the commit's policy.yaml is not valid.
         StoreError: its dvc.yaml or dvc.lock is not valid.
     """
-    policy = _policy(git, base.head)
+    policy, before = _policy(git, base.head), _of_base(git, base.commit)
     name = policy.registry.name
-    first = _is_first(git, base.commit, name)
-    checks = _current(git, store, base.head)
+    other_name = _baseline(git, base.commit, before.registry.name if before else name)
+    first = other_name is None
+    checks = [] if git.read(base.head, lock.FILE) is None else [ask.current(git, base.head, store)]
     mine, why = _loaded(git, store, (base.head, base.head[:8]), name)
-    other, why_not = (None, "") if first else _loaded(git, store, (base.commit, base.name), name)
+    other, why_not = (None, "") if other_name is None else _loaded(git, store, (base.commit, base.name), other_name)
     if mine is not None and (first or other is not None):
         result = gate.judge(mine, other, policy.gate, checks)
-    elif not first and _same_bytes(git, base, name):
+    elif other_name is not None and _same_bytes(git, {base.head: name, base.commit: other_name}):
         words = f"its model and its scored test rows are those of {base.name}, byte for byte"
         result = Result("no worse", policy.gate, base.head[:8], base.name, SAME_BYTES, words, checks=tuple(checks))
     else:
@@ -70,7 +82,7 @@ def judge(git: Git, store: Store, base: Base) -> Judged:
         result = Result("not comparable", policy.gate, base.head[:8], base.name, "", reason, checks=tuple(checks))
         if mine is not None:
             result = gate.not_comparable(mine, base.name, policy.gate, reason, checks)
-    waived, spent = _waivers(git, base, policy)
+    waived, spent = _waivers(policy, before)
     return Judged(replace(result, waived=waived), policy, (mine, other), first, spent)
 
 
@@ -81,16 +93,34 @@ def _policy(git: Git, commit: str) -> Policy:
     return policies.parse(content.decode("utf-8", "replace"), Path(f"{policies.PATH} of {commit[:8]}"))
 
 
-def _is_first(git: Git, commit: str, name: str) -> bool:
-    """Whether a commit is from before the first model."""
+def _of_base(git: Git, commit: str) -> Policy | None:
+    """The merge base's policy.yaml; None where it is not valid."""
+    try:
+        return _policy(git, commit)
+    except PolicyError:
+        return None
+
+
+def _baseline(git: Git, commit: str, name: str) -> str | None:
+    """The name under which a merge base has its model; None where it is from before the first one.
+
+    Who renames the model, in policy.yaml or in dvc.yaml, has no first version by that. So its own policy.yaml (`name`)
+    says which artifact it is, and where that one was not made, the only one that was.
+    """
     with contextlib.suppress(StoreError):  # what is not valid is no beginning
         declared = pipeline.pipeline(git, commit)
-        path = declared.artifacts.get(name) if declared else None
-        if path is None:
-            return True
-        if lock.pointer(git, commit, path) is None:
-            return git.read(commit, lock.FILE) is None or lock.read(git, commit).out(path) is None
-    return False
+        artifacts = declared.artifacts if declared else {}
+        made = [artifact for artifact, path in artifacts.items() if _is_made(git, commit, path)]
+        if not made:
+            return None
+        return made[0] if len(made) == 1 else name
+    return name
+
+
+def _is_made(git: Git, commit: str, path: str) -> bool:
+    if lock.pointer(git, commit, path) is not None:
+        return True
+    return git.read(commit, lock.FILE) is not None and lock.read(git, commit).out(path) is not None
 
 
 def _loaded(git: Git, store: Store, named: tuple[str, str], artifact: str) -> tuple[Side | None, str]:
@@ -113,45 +143,25 @@ def _is_lacking(git: Git, store: Store, commit: str, artifact: str) -> bool:
         return False
 
 
-def _current(git: Git, store: Store, commit: str) -> list[Check]:
-    """The check that dvc.lock is what the commit says; none where no stage made the model."""
-    if git.read(commit, lock.FILE) is None:
-        return []
-    stale = lock.stale(git, commit, store.listing)
-    if not stale:
-        return [Check("lock", True, "dvc.lock is what the commit's code, params and data say")]
-    more = f" (and {len(stale) - 1} more)" if len(stale) > 1 else ""
-    return [Check("lock", False, f"{stale[0]}{more}: `dvc repro`, then commit dvc.lock")]
-
-
-def _same_bytes(git: Git, base: Base, name: str) -> bool:
-    """Whether both commits name the same model and the same scored rows."""
+def _same_bytes(git: Git, names: Mapping[str, str]) -> bool:
+    """Whether commits name the same model and the same scored rows. names: commit → artifact."""
     try:
-        models = {model.model(git, commit, name).out.md5 for commit in (base.head, base.commit)}
-        scored = [lock.read(git, commit).out(PREDICTIONS) for commit in (base.head, base.commit)]
+        models = {model.model(git, commit, name).out.md5 for commit, name in names.items()}
+        scored = [lock.read(git, commit).out(PREDICTIONS) for commit in names]
     except StoreError:
         return False
     return len(models) == 1 and None not in scored and len({out.md5 for out in scored if out}) == 1
 
 
-def _waivers(git: Git, base: Base, policy: Policy) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Check → why of the waivers that this pull request brings, and the checks of those that it found there.
+def _waivers(policy: Policy, before: Policy | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Check → why of the waivers that this pull request brings, and check → why not of those that count no more.
 
-    A waiver is for one pull request: what the merge base has already let something else pass.
+    A waiver is for one pull request: what the merge base has already let something else pass, whatever it is said to
+    be for now. Of a merge base that is not valid nobody knows what it has.
     """
-    before = set(_listed(git.read(base.commit, str(policies.PATH))))
-    fresh: dict[str, str] = {w.check: w.why for w in policy.gate.waive if (w.check, w.why) not in before}
-    return fresh, tuple(w.check for w in policy.gate.waive if (w.check, w.why) in before and w.check not in fresh)
-
-
-def _listed(content: bytes | None) -> Iterable[tuple[str, str]]:
-    """The waivers of a policy.yaml of whatever time; a file that is not valid has none."""
-    if content is None:
-        return
-    with contextlib.suppress(PolicyError):
-        document: Any = strict.read(content.decode("utf-8", "replace"), policies.PATH, PolicyError)
-        section = document.get("gate") if isinstance(document, dict) else None
-        listed = section.get("waive") if isinstance(section, dict) else None
-        for entry in listed if isinstance(listed, list) else []:
-            if isinstance(entry, dict):
-                yield str(entry.get("check")), str(entry.get("why"))
+    asked: dict[str, str] = {waiver.check: waiver.why for waiver in policy.gate.waive}
+    if before is None:
+        return {}, dict.fromkeys(asked, UNKNOWN_BEFORE)
+    found = {waiver.check for waiver in before.gate.waive}
+    fresh = {check: why for check, why in asked.items() if check not in found}
+    return fresh, {check: FOUND_BEFORE for check in asked if check in found}

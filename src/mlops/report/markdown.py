@@ -48,15 +48,21 @@ def of_document(document: Document, limit: int | None = None, link: str | None =
 
 
 def _fitting(parts: Sequence[str], limit: int, link: str | None) -> str:
-    """As many of the parts, from the first on, as fit together with the words that say how many do not."""
+    """The first of the parts and, in order, those of the others that still fit beside it together with the words that
+    say how many do not.
+    """
     where = f"[the whole report]({link})" if link else "`mlops report` shows the whole"
-    made = ""
-    for i in range(len(parts), 0, -1):
-        left = len(parts) - i
-        made = "\n".join([*parts[:i], f"This is cut: {left} more parts do not fit here; {where}.\n"])
-        if len(made) <= limit:
-            return made
-    return made[:limit]
+
+    def closed(kept: Sequence[str]) -> str:
+        left = len(parts) - len(kept)
+        return "\n".join([*kept, f"This is cut: {left} more parts do not fit here; {where}.\n"])
+
+    kept = list(parts[:1])
+    for part in parts[1:]:
+        # The words may get shorter with every part that is kept, and never longer.
+        if len(closed([*kept, part])) <= limit:
+            kept.append(part)
+    return closed(kept)[:limit]
 
 
 def _section(section: Section) -> str:

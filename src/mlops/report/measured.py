@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from mlops.git import Git
+from mlops.report import numbers
 from mlops.report.base import Base
 from mlops.report.facts import SHOWN, clip
 from mlops.report.result import Result
@@ -45,7 +46,7 @@ def _entry(name: str, before: Numbers, after: Numbers) -> dict[str, Any]:
     return {
         "candidate": now,
         "baseline": was,
-        "difference": None if was is None or now is None else round(now - was, 6),
+        "difference": None if was is None or now is None else numbers.rounded(now - was),
         "low": None,
         "high": None,
         "better": None,

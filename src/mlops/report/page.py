@@ -31,7 +31,7 @@ td:not(.t) { white-space: nowrap; } td.t { overflow-wrap: break-word; }
 li.loud, .loud td.t { color: var(--bad); font-weight: 600; }
 code { font: .92em ui-monospace, monospace; background: var(--soft); padding: .1em .3em; border-radius: 4px; }
 .chart { display: flex; flex-wrap: wrap; align-items: center; gap: 0 2rem; margin-bottom: 1rem; }
-.chart .wide { flex: 1 1 20rem; min-width: 0; }
+.chart .wide { flex: 0 1 auto; min-width: 0; max-width: 100%; }
 .chart th, .chart td { padding: .28rem .4rem; font-size: .9em; }
 figure { margin: .5rem 0; width: 340px; max-width: 100%; }
 figcaption { font-size: .85em; } svg { display: block; width: 100%; height: auto; }

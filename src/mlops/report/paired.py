@@ -18,6 +18,7 @@ import numpy as np
 
 from mlops.features import Floats
 from mlops.metrics.measure import HIGHER_IS_BETTER
+from mlops.report import numbers
 from mlops.report.ranked import Counts
 
 SEED = 0
@@ -53,9 +54,12 @@ class Change:
         return Change(self.candidate, self.baseline, -self.difference, -self.high, -self.low, self.better)
 
     def facts(self) -> dict[str, Any]:
-        """As JSON: six decimals, null where not known."""
-        numbers = {k: v for k, v in asdict(self).items() if k != "better"}
-        return {**{k: round(v, 6) if math.isfinite(v) else None for k, v in numbers.items()}, "better": self.better}
+        """As JSON: nine decimals, null where not known."""
+        return {k: v if k == "better" else numbers.rounded(v) for k, v in asdict(self).items()}
+
+    def words(self) -> str:
+        """The difference and its interval."""
+        return numbers.moved(self.difference, self.low, self.high)
 
 
 def change(name: str, values: tuple[float, float], interval: tuple[float, float]) -> Change:

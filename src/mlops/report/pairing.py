@@ -107,6 +107,8 @@ def _ways(candidate: Side, baseline: Side) -> Iterator[Callable[[], Pair]]:
         yield lambda: _unlearnt(candidate, baseline)
         yield lambda: _turned(_unlearnt(baseline, candidate))
         yield lambda: _common(candidate, baseline)
+        yield lambda: _unlearnt(candidate, baseline, known=False)
+        yield lambda: _turned(_unlearnt(baseline, candidate, known=False))
 
 
 def _scored(side: Side) -> pa.Table:

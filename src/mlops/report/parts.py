@@ -12,6 +12,7 @@ from mlops.datadiff import words
 from mlops.datadiff.diff import diff
 from mlops.errors import MlopsError
 from mlops.git import Git
+from mlops.report import numbers
 from mlops.report.base import Base
 from mlops.report.decisions import Decisions
 from mlops.report.facts import LINE, SHOWN, clip
@@ -42,8 +43,8 @@ def decisions(found: Decisions | None) -> Facts | None:
         return None
     return {
         **asdict(found),
-        "p_value": None if math.isnan(found.p_value) else round(found.p_value, 6),
-        "predicted": [round(p, 6) for p in found.predicted],
+        "p_value": numbers.rounded(found.p_value),
+        "predicted": [numbers.rounded(p) for p in found.predicted],
         "money": [amount if math.isfinite(amount) else None for amount in found.money],
         "groups": [
             {"column": clip(g.column), "level": clip(g.level), "rows": g.rows, "flipped": g.flipped}

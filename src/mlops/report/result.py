@@ -12,13 +12,13 @@ from mlops.report import paired
 from mlops.report.checks import Check
 from mlops.report.decisions import Decisions
 from mlops.report.groups import Slice
+from mlops.report.numbers import interval, number
 from mlops.report.paired import Change
 from mlops.report.pairing import BASE_RATE
+from mlops.report.rules import VERDICT
 
 WORST = 3
 """Groups that go into a tag."""
-VERDICT = "verdict"
-"""The verdict's name among what may be waived."""
 LIMITS = ("max_loss", "min_effect", "confidence", "resamples")
 
 
@@ -100,8 +100,8 @@ class Result:
         if verdict == "no worse" and oriented.high < 0:
             verdict = f"no worse ({'lower' if change.high < 0 else 'higher'}, within max_loss {self.policy.max_loss:g})"
         against = "the base rate" if self.baseline is None else self.baseline
-        numbers = f"{self.metric} {change.candidate:.4f} against {change.baseline:.4f} of {against}"
-        return f"{verdict}: {numbers}, {_moved(change)}"
+        both = f"{number(change.candidate)} against {number(change.baseline)}"
+        return f"{verdict}: {self.metric} {both} of {against}, {change.words()}"
 
     def lines(self) -> list[str]:
         """All of it, for a terminal."""
@@ -114,17 +114,18 @@ class Result:
         return lines if self.checks else lines[:-1]
 
     def _table(self) -> Iterator[str]:
-        versions = self.candidate, self.baseline or "base rate"
+        versions = self.baseline or "base rate", self.candidate
         width = max(10, *map(len, versions))
         head = f"{'':<16} {versions[0]:>{width}} {versions[1]:>{width}}"
-        yield f"{head}  difference [{self.policy.confidence:.0%} interval]"
+        yield f"{head}  {interval(self.policy.confidence)}"
         for name, change in self.changes.items():
             if math.isnan(change.difference):  # the manifest says nothing of money
                 continue
             mark = {True: "  better", False: "  worse", None: ""}[change.better]
-            yield f"{name:<16} {change.candidate:>{width}.4f} {change.baseline:>{width}.4f}  {_moved(change)}{mark}"
+            both = f"{number(change.baseline):>{width}} {number(change.candidate):>{width}}"
+            yield f"{name:<16} {both}  {change.words()}{mark}"
         if self.delong is not None:
-            yield f"{'roc_auc, DeLong':<16} {'':>{width}} {'':>{width}}  {_moved(self.delong)}"
+            yield f"{'roc_auc, DeLong':<16} {'':>{width}} {'':>{width}}  {self.delong.words()}"
 
     def facts(self) -> dict[str, Any]:
         """As JSON, small enough for a tag."""
@@ -146,9 +147,3 @@ class Result:
             "checks": [{"name": c.name, "passed": c.passed, "words": c.words} for c in self.checks],
             "limits": {name: getattr(policy, name) for name in LIMITS},
         }
-
-
-def _moved(change: Change) -> str:
-    if not math.isfinite(change.high - change.low):
-        return f"{change.difference:+.4f} [no interval]"
-    return f"{change.difference:+.4f} [{change.low:+.4f}, {change.high:+.4f}]"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from mlops.metrics.measure import HIGHER_IS_BETTER
+from mlops.report import numbers
 from mlops.report.document import Listing, Section, Table
 from mlops.report.facts import Change, Decisions, Facts, Measured, Slice
+from mlops.report.numbers import UNKNOWN, interval, number, signed
 
 FEW = 3
 MOST = 8
 """Groups that are shown."""
 PER = 1_000
 """Profit is told per so many customers."""
-UNKNOWN = "–"
 Moved = Change | Slice
 
 
@@ -22,7 +23,6 @@ class Words:
         self._facts = facts
         self._sides = "base rate" if facts.compared.first else facts.compared.name, facts.compared.head[:8]
         self._names = facts.compared.name, facts.compared.head[:8]
-        self._interval = f"difference [{100 * facts.limits.confidence:.3g} % interval]"
 
     def metrics(self) -> Section | None:
         """All metrics, the deciding one first."""
@@ -33,8 +33,10 @@ class Words:
         if facts.delong is not None:
             rows.insert(1, ("roc_auc by DeLong", "", "", moved(facts.delong), ""))
         loud = frozenset(i for i, row in enumerate(rows) if row[-1] == "worse")
-        table = Table(("metric", *self._sides, self._interval, ""), tuple(rows), frozenset({0, 4}), loud)
-        if any(metric.compared for metric in facts.metrics):
+        compared = any(metric.compared for metric in facts.metrics)
+        moved_by = interval(facts.limits.confidence) if compared else "difference"
+        table = Table(("metric", *self._sides, moved_by, ""), tuple(rows), frozenset({0, 4}), loud)
+        if compared:
             return Section("Metrics", (table,))
         return Section("Metrics", ("Each version on its own test rows, so without intervals.", table))
 
@@ -46,7 +48,8 @@ class Words:
         judged = {True: "better", False: "worse", None: there}[metric.better]
         was = "" if metric.there == "new" else number(metric.baseline)
         now = "" if metric.there == "gone" else number(metric.candidate)
-        return name, was, now, moved(metric) if metric.there == "both" else "", judged
+        by = "" if metric.there != "both" else moved(metric) if metric.compared else signed(metric.difference)
+        return name, was, now, by, judged
 
     def decisions(self) -> Section | None:
         """Whose decision flips, and in which groups."""
@@ -112,8 +115,8 @@ class Words:
         change = next((m for m in self._facts.metrics if m.name == "expected_profit" and m.compared), None)
         if change is None or change.candidate is None or change.baseline is None:
             return None
-        now, was = (f"{PER * value:,.0f}" for value in (change.candidate, change.baseline))
-        by = [f"{PER * n:+,.0f}" for n in (change.difference, change.low, change.high) if n is not None]
+        now, was = (f"{PER * value:z,.0f}" for value in (change.candidate, change.baseline))
+        by = [f"{PER * n:+z,.0f}" for n in (change.difference, change.low, change.high) if n is not None]
         told = f", {by[0]} [{by[1]}, {by[2]}]{_judged(change)}" if len(by) == 3 else ""
         blocks: list[str] = [f"{now} per {PER:,} customers, before {was}{told}"]
         found = self._facts.decisions
@@ -153,17 +156,8 @@ def _judged(change: Change) -> str:
 
 
 def moved(change: Moved) -> str:
-    """A difference and its interval, as far as they are known."""
-    if change.difference is None:
-        return UNKNOWN
-    if change.low is None or change.high is None:
-        return f"{change.difference:+.4f}"
-    return f"{change.difference:+.4f} [{change.low:+.4f}, {change.high:+.4f}]"
-
-
-def number(value: float | None) -> str:
-    """A metric."""
-    return UNKNOWN if value is None else f"{value:.4f}"
+    """A difference and its interval."""
+    return numbers.moved(change.difference, change.low, change.high)
 
 
 def number_short(value: float | None) -> str:

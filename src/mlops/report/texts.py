@@ -2,6 +2,7 @@
 
 GitHub and GitLab look for @mentions, issues, commits, addresses, math and emoji in what Markdown has already become: an
 escaping backslash does not help against those, an invisible word joiner (U+2060) after the sign that begins them does.
+Of `www.` it stands before the dot: after it, it would be part of the host's name, and browsers drop it there.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from collections.abc import Callable
 JOINER = "\u2060"
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode's categories of what cannot be seen: controls, direction marks, zero-width signs, line separators."""
+BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+"""What cannot be seen of other categories: fillers of Hangul, the empty Braille pattern, variation selectors."""
+REPLACED = "\N{REPLACEMENT CHARACTER}"
 MOST_MARKS = 3
 """Accents that one letter may carry; more of them would paint over the lines around."""
 
 _CODE = re.compile(r"`([^`]+)`|\b([0-9a-f]{7,64})\b")
-_SIGNS = re.compile(r"((?i:\bGH-|\bwww\.))(?=\w)|([@#!%~:&$])(?=[\w\"+/-])|[\\`*_\[\]|~&<>$]")
+_SIGNS = re.compile(r"((?i:\bGH-(?=\w)|www(?=\.)))|([@#!%~:&$])(?=[\w\".+/-])|[\\`*_\[\]|~&<>$]|#\Z")
 _BEGINS = re.compile(r"^(?:#|[-+=](?=[\s=-]|$)|\d{1,9}(?=[.)](?:\s|$)))")
 _ESCAPED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "<span>$</span>"}
 
@@ -35,7 +39,7 @@ def visible(text: str) -> str:
         category = unicodedata.category(sign)
         marks = marks + 1 if category in ("Mn", "Me") else 0
         if marks <= MOST_MARKS:
-            seen.append("\N{REPLACEMENT CHARACTER}" if category in HIDDEN else sign)
+            seen.append(REPLACED if category in HIDDEN or BLANK.match(sign) else sign)
     return "".join(seen)
 
 
@@ -67,7 +71,7 @@ def _code_markdown(text: str) -> str:
 
 def _plain_markdown(text: str) -> str:
     made, begin = _signs(text), _BEGINS.match(text)
-    if begin is None:
+    if begin is None or made.startswith("\\"):  # it is escaped already
         return made
     at = begin.end() if text[0].isdigit() else 0
     return f"{made[:at]}\\{made[at:]}"
@@ -78,7 +82,7 @@ def _signs(text: str) -> str:
         sign = found[0]
         if found[1]:
             return sign + JOINER
-        escaped = _ESCAPED.get(sign) or (f"\\{sign}" if sign in "\\`*_[]|~" else sign)
-        return escaped + (JOINER if found[2] else "")
+        escaped = f"\\{sign}" if sign in "\\`*_[]|~" else _ESCAPED.get(sign, sign)
+        return escaped + JOINER if found[2] else "\\#" if sign == "#" else escaped
 
     return _SIGNS.sub(replaced, text)

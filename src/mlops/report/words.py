@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mlops.report import change_words, charts, result_words
+from mlops.report import change_words, charts, result_words, rules
 from mlops.report.document import Block, Document, Listing, Section, Table
 from mlops.report.facts import Facts, Value
 
@@ -32,18 +32,20 @@ def _opening(facts: Facts) -> Iterator[Block]:
         beyond = [reason.removeprefix(facts.headline).lstrip(": ") for reason in facts.reasons]
         if any(beyond):
             yield Listing(tuple(filter(None, beyond)), loud=True)
-    notes = [*facts.notes, *_own_limits(facts.policy.shown), *_uncommitted(facts)]
+    notes = [*facts.notes, *_own_rules(facts.policy.shown), *_uncommitted(facts)]
     if notes:
         yield Listing(tuple(notes), loud=True)
     yield _compared(facts)
 
 
-def _own_limits(changed: list[Value]) -> Iterator[str]:
-    limits = [entry for entry in changed if entry.name.startswith("gate.") and not entry.name.startswith("gate.waive")]
-    if limits:
-        told = ", ".join(f"{entry.name} {change_words.arrow(entry)}" for entry in limits[:FEW])
-        more = f" and {len(limits) - FEW} more" if len(limits) > FEW else ""
-        yield f"it is judged by limits that it brings itself: {told}{more} (policy.yaml)"
+def _own_rules(changed: list[Value]) -> Iterator[str]:
+    """What the branch changes of how it is judged: which model, by which metric, by which limits."""
+    own = [entry for entry in changed if rules.judges(entry.name)]
+    own.sort(key=lambda entry: rules.rank(entry.name))
+    if own:
+        told = ", ".join(f"{entry.name} {change_words.arrow(entry)}" for entry in own[:FEW])
+        more = f" and {len(own) - FEW} more" if len(own) > FEW else ""
+        yield f"it is judged by rules that it brings itself: {told}{more} (policy.yaml)"
 
 
 def _uncommitted(facts: Facts) -> Iterator[str]:

@@ -1,0 +1,123 @@
+"""A classifier's metrics on rows, with the files that stand beside the pipeline's: scored rows, curves, intervals."""
+
+from __future__ import annotations
+
+import csv
+import io
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlops import columns
+from mlops.bundle import to_json
+from mlops.experiments import commit, measure, rows, surroundings
+from mlops.experiments.measure import Predicted
+from mlops.experiments.rows import Known
+from mlops.metrics import curves
+from mlops.metrics.measure import Decision
+from mlops.report import paired
+from mlops.report.paired import Draw
+from mlops.report.ranked import Ranked
+from mlops.store import keep
+
+if TYPE_CHECKING:
+    from mlops.experiments.run import Run
+
+RESAMPLES, CONFIDENCE = 500, 0.95
+MOST_ROWS = 200_000
+"""Of more rows no intervals are told: a notebook would wait for them."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What somebody says besides rows: seconds of `fit`, threshold, positive label, keys and customers of rows."""
+
+    seconds: float | None
+    threshold: float | None
+    positive: Any
+    names: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Rows as a model scored them, and its metrics there. customers: number of each row's customer."""
+
+    model: weakref.ref[Any]
+    x: Any
+    found: Predicted
+    known: Known | None
+    threshold: float
+    money: Mapping[str, float] | None
+    customers: Any
+    metrics: dict[str, float]
+
+    def finish(self, run: Run) -> None:
+        """Write what a version's tag will say: intervals, which take time that only a model to promote is worth."""
+        served = (run.folder / "served").exists()
+        if served and len(self.found.y) <= MOST_ROWS:
+            run.write(f"{commit.EVALUATED}/intervals.json", to_json(self._intervals()))
+
+    def _intervals(self) -> dict[str, Any]:
+        paid = self.money or {"value_saved": 1.0, "cost_contact": 1.0}
+        decision = Decision(self.threshold, paid["value_saved"], paid["cost_contact"])
+        measure = Ranked(self.found.y, self.found.p, self.customers, decision).measure
+        count = int(self.customers.max()) + 1
+        draw = Draw(RESAMPLES, CONFIDENCE, max(count, len(self.found.y)))
+        (drawn,) = paired.replicates([measure], count, draw)
+        ranges = {n: paired.percentiles(values, CONFIDENCE) for n, values in drawn.items() if n in self.metrics}
+        return {
+            "rows": len(self.found.y),
+            "churned": int(self.found.y.sum()),
+            "customers": count,
+            "confidence": CONFIDENCE,
+            "threshold": self.threshold,
+            "metrics": {
+                name: {"value": self.metrics[name], "low": round(low, 6), "high": round(high, 6)}
+                for name, (low, high) in ranges.items()
+                if np.isfinite(low)
+            },
+        }
+
+
+def score(run: Run, model: Any, x: Any, y: Any, told: Told) -> Scored:
+    """Score rows, measure, and write scored rows and curves into the run."""
+    found = measure.predicted(model, x, y, told.positive)
+    own = getattr(model, "best_threshold_", measure.ABOVE_HALF)  # scikit-learn's TunedThresholdClassifierCV
+    threshold = float(own if told.threshold is None else told.threshold)
+    money = commit.money(run.place.git, run.base)
+    metrics = measure.metrics(found, threshold, money)
+    fitted = run.fits.of(model)
+    seconds = told.seconds if told.seconds is not None else fitted.seconds if fitted else None
+    if seconds is not None:
+        metrics["train_time_seconds"] = round(measure.number("train_time_seconds", seconds), 6)
+    known = rows.known(run.place.git.folder, "test", x, found.y)
+    table = rows.scored(known, x, found.y, found.p, told.names)
+    run.add_out(keep.file(run.place.cache, f"{commit.ROWS}/test.parquet", rows.packed(table)), "part")
+    run.add("data", values={"evaluated": {**surroundings.data(x, y), "rows_of": "data/features" if known else None}})
+    decision = Decision(threshold, 1.0, 1.0)
+    for name, points in _points(found, decision).items():
+        run.write(f"{commit.EVALUATED}/plots/{name}.csv", _csv(points))
+    customers = columns.coded(table.column("customer")).codes.astype(np.intp)
+    return Scored(weakref.ref(model), x, found, known, threshold, money, customers, metrics)
+
+
+def _points(found: Predicted, decision: Decision) -> dict[str, curves.Points]:
+    y, p = found.y, found.p
+    return {
+        "roc": curves.roc(y, p),
+        "precision_recall": curves.precision_recall(y, p),
+        "calibration": curves.calibration(y, p),
+        "gain": curves.gain(y, p),
+        "confusion": curves.confusion(y, p, decision),
+    }
+
+
+def _csv(points: curves.Points) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(points[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(points)
+    return text.getvalue().encode()
