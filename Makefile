@@ -38,7 +38,7 @@ test: setup-test  ## all tests
 	pytest -n auto --dist loadfile
 
 test-fast: setup-test  ## tests without whole pipelines
-	pytest -n auto --dist loadfile -m "not slow"
+	pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
 check: setup-test  ## style, types, locks, workflows
 	ruff check $(CODE)

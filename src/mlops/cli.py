@@ -166,12 +166,12 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def _metrics(arguments: argparse.Namespace) -> None:
-    from mlops import results
+    from mlops import results, screen
 
     if arguments.json:
         print(results.as_json())
     else:
-        results.show(results.console())
+        results.show(screen.console())
 
 
 def _params_check(arguments: argparse.Namespace) -> None:

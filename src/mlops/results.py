@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from mlops.metrics.measure import HIGHER_IS_BETTER
 METRICS = Path("metrics/evaluate")
 TIMINGS = Path("metrics/timings.json")
 PLOTS = Path("dvc_plots/index.html")
-WIDTH = 100
 
 MEANING = {
     "roc_auc": "chance that a churner scores above a stayer",
@@ -54,11 +52,6 @@ def read() -> dict[str, Any]:
 def as_json() -> str:
     """The facts behind the table."""
     return json.dumps(read(), indent=1)
-
-
-def console() -> Console:
-    """A terminal at its own width, anything else wide enough for the table."""
-    return Console() if sys.stdout.isatty() else Console(width=WIDTH)
 
 
 def show(console: Console) -> None:

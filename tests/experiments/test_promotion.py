@@ -28,6 +28,8 @@ from tests.experiments.test_runs import document
 from tests.registry.repository import Repository
 from tests.unit import gate_sides
 
+pytestmark = pytest.mark.slow
+
 
 def linear(data: Data, C: float = 1.0) -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression(C=C)).fit(data.train, data.y_train)

@@ -32,6 +32,8 @@ from mlops.experiments.readers import CannotServeError
 from mlops.experiments.served import Rows
 from tests.experiments.conftest import frame
 
+pytestmark = pytest.mark.slow
+
 LINEAR = LogisticRegression(max_iter=5000)
 KINDS: dict[str, tuple[str, Any]] = {
     "xgboost": ("xgboost", XGBClassifier(n_estimators=30, max_depth=5)),

@@ -16,6 +16,8 @@ from mlops.policy import Gate
 from mlops.report import delong, gate
 from tests.unit import gate_pairs
 
+pytestmark = pytest.mark.slow
+
 Array = NDArray[Any]
 
 

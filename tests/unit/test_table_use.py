@@ -15,6 +15,8 @@ from mlops.cli import main
 from mlops.errors import MlopsError
 from mlops.table import project, versioned
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TABLE = "who,plan,fee,left\n" + "".join(
     f"k{i},{'abc'[i % 3]},{i % 50 / 2 + i % 7},{'yes' if i % 5 else 'no'}\n" for i in range(200)

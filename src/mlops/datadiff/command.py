@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mlops import results
+from mlops import screen
 from mlops.datadiff import words
 from mlops.datadiff.diff import diff
 from mlops.datadiff.result import Facts
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(facts, indent=1, ensure_ascii=False))
     else:
-        render(results.console(), facts, sides)
+        render(screen.console(), facts, sides)
     return 1 if found.unavailable else 0
 
 

@@ -18,9 +18,9 @@ REFUSED = 2
 
 
 def _console() -> Any:
-    from mlops import results
+    from mlops import screen
 
-    return results.console()
+    return screen.console()
 
 
 def _note(line: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops import git as repository
-from mlops import results
+from mlops import screen
 from mlops.errors import ReportError
 from mlops.git import Git
 from mlops.report import base as bases
@@ -34,7 +34,7 @@ def report(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(_json(found), end="")
     else:
-        terminal.show(results.console(), document)
+        terminal.show(screen.console(), document)
 
 
 def _write(path: Path, found: dict[str, Any], document: Document, as_page: bool) -> None:
