@@ -35,7 +35,7 @@ $(VENV)/.installed-test: tests/requirements.txt $(VENV)/.installed
 	@touch $@
 
 test: setup-test  ## all tests
-	pytest -n auto --dist loadfile
+	pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-fast: setup-test  ## tests without whole pipelines
 	pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
