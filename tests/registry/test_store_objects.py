@@ -247,8 +247,8 @@ def test_names_as_odd_as_file_systems_allow(repository: Repository, tmp_path: Pa
 
 
 def test_a_cache_that_is_elsewhere(repository: Repository, served: Out, tmp_path: Path) -> None:
-    (repository.cache).rename(tmp_path / "shared")
-    repository.write(".dvc/config.local", "[cache]\n    dir = ../../shared\n")
+    (repository.cache).rename(tmp_path / "common")
+    repository.write(".dvc/config.local", "[cache]\n    dir = ../../common\n")
     assert Store(repository.folder).missing([served]) == []
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from mlops.errors import StoreError, one_line
 from mlops.git import Git
-from mlops.store import digest, lock, model, pipeline, settings
+from mlops.store import keep, lock, model, pipeline, settings
 from mlops.store.lock import Out
 from mlops.store.objects import Store
 from mlops.verify.proof import EQUAL, SAME, Proof
@@ -154,29 +150,7 @@ def _rebuilt(git: Git, store: Store, commit: str, name: str, say: Say) -> Proof:
 
 def _keep(cache: Path, place: Path, out: Out) -> None:
     """Put an output, which is what its digest says, into DVC's cache; the list of a folder last."""
-    if not out.folder:
-        _put(cache, out.md5, place)
-        return
-    files = {f.relative_to(place).as_posix(): f for f in place.rglob("*") if f.is_file()}
-    md5s = {name: digest.of_file(path) for name, path in files.items()}
-    for name, path in files.items():
-        _put(cache, md5s[name], path)
-    listed = [{"md5": md5s[name], "relpath": name} for name in sorted(md5s)]
-    _put(cache, out.md5, json.dumps(listed).encode())
-
-
-def _put(cache: Path, md5: str, content: Path | bytes) -> None:
-    target = cache / "files" / "md5" / md5[:2] / md5[2:]
-    if target.exists():
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f".{target.name}.{uuid4().hex[:8]}.new")
-    try:
-        if isinstance(content, bytes):
-            fresh.write_bytes(content)
-        else:
-            shutil.copyfile(content, fresh)
-        fresh.chmod(0o444)  # by this DVC knows that an object was verified
-        os.replace(fresh, target)
-    finally:
-        fresh.unlink(missing_ok=True)
+    if out.folder:
+        keep.folder(cache, out.path, {f.relative_to(place).as_posix(): f for f in place.rglob("*") if f.is_file()})
+    else:
+        keep.file(cache, out.path, place)
