@@ -18,8 +18,10 @@ from mlops.git import Git
 from tests.registry import files
 from tests.registry.files import predictions
 
-__all__ = ["Repository", "predictions"]
+__all__ = ["Bundles", "Repository", "predictions"]
 
+Bundles = dict[str, Path]
+"""Name → folder of a small real model; the fixture `bundles` makes v1 to v4."""
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINE: dict[str, Any] = {
     "stages": {

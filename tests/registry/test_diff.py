@@ -15,8 +15,7 @@ from mlops.registry.diff import diff
 from mlops.registry.diff_text import render
 from mlops.registry.look import Registry
 from tests.registry import files
-from tests.registry.conftest import Bundles
-from tests.registry.repository import Repository, predictions
+from tests.registry.repository import Bundles, Repository, predictions
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ from mlops.report import gate, pairing, side
 from mlops.report.side import Side
 from mlops.store import lock
 from mlops.store.objects import Store
-from tests.registry.conftest import Bundles
-from tests.registry.repository import Repository, predictions
+from tests.registry.repository import Bundles, Repository, predictions
 from tests.unit import gate_sides
 
 POLICY = Gate(resamples=200, max_latency_ms=None)

@@ -10,8 +10,7 @@ import pytest
 from mlops import cli
 from mlops.errors import RegistryError
 from mlops.registry import moments
-from tests.registry.conftest import Bundles
-from tests.registry.repository import Repository
+from tests.registry.repository import Bundles, Repository
 
 WHEN = datetime(2026, 3, 15, 13, 0, tzinfo=UTC)
 

@@ -13,8 +13,7 @@ from mlops.errors import MlopsError, RegistryError
 from mlops.registry import best, facts, look
 from mlops.registry.look import Registry
 from mlops.registry.promote import Outcome, Request, promote
-from tests.registry.conftest import Bundles
-from tests.registry.repository import Repository, predictions
+from tests.registry.repository import Bundles, Repository, predictions
 
 pytestmark = pytest.mark.slow
 

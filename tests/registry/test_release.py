@@ -16,8 +16,7 @@ from mlops.cli import main
 from mlops.errors import RegistryError, StoreError
 from mlops.registry.look import Registry
 from mlops.registry.release import release
-from tests.registry.conftest import Bundles
-from tests.registry.repository import Repository
+from tests.registry.repository import Bundles, Repository
 
 TAG = "churn#prod#1"
 NAME = "Acme/Churn-Models"

@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops import bundle, cli, columns
-from tests.registry.conftest import Bundles
-from tests.registry.repository import Repository
+from tests.registry.repository import Bundles, Repository
 from tests.unit.models import simulated
 
 pytestmark = pytest.mark.slow

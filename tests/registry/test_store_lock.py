@@ -17,8 +17,7 @@ from mlops.store import lock
 from mlops.store.model import model
 from mlops.store.objects import Store
 from tests.registry import files
-from tests.registry.conftest import Bundles
-from tests.registry.repository import Repository, predictions
+from tests.registry.repository import Bundles, Repository, predictions
 
 pytestmark = pytest.mark.slow
 

@@ -13,10 +13,9 @@ from mlops.store import lock
 from mlops.store.lock import Out
 from mlops.store.objects import Store
 from tests.registry import servers
-from tests.registry.conftest import Bundles
-from tests.registry.repository import Repository
+from tests.registry.repository import Bundles, Repository
 from tests.registry.servers import S3
-from tests.registry.test_store_objects import contents, dvc
+from tests.registry.stored import contents, dvc
 from tests.service.server import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Unclosed:ResourceWarning")]

@@ -18,9 +18,8 @@ from mlops.registry.sync import Request, sync
 from mlops.registry.synced import Report
 from mlops.store.model import model
 from mlops.store.objects import Store
-from tests.registry.conftest import Bundles
-from tests.registry.repository import Repository
-from tests.registry.test_sync import STAGES, assign, serving
+from tests.registry.following import STAGES, assign, serving
+from tests.registry.repository import Bundles, Repository
 
 pytestmark = pytest.mark.slow
 

@@ -3,94 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from mlops import production
 from mlops.store.model import model
 from mlops.store.objects import Store
 from tests.registry import servers
-from tests.registry.conftest import Bundles
-from tests.registry.repository import Repository
-from tests.registry.test_sync import assign, models, serving, trees
+from tests.registry.following import assign, models, serving, trees
+from tests.registry.repository import Bundles, Repository
+from tests.registry.watching import PATIENCE, SHIM, Sync, served, versions
 
 pytestmark = pytest.mark.slow
-
-PATIENCE = 60
-SHIM = """#!/bin/sh
-printf '%s\\n' "$*" >> '{log}'
-exec '{git}' "$@"
-"""
-
-
-class Sync:
-    """`mlops sync` in a folder, its output in files."""
-
-    def __init__(self, folder: Path, *words: str, path: Path | None = None) -> None:
-        self.out, self.err = folder / "sync.out", folder / "sync.err"
-        env = {**os.environ, "PATH": f"{path}{os.pathsep}{os.environ['PATH']}"} if path else None
-        command = [sys.executable, "-m", "mlops.cli", "sync", *words]
-        with self.out.open("wb") as out, self.err.open("wb") as err:
-            self.process = subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=err)
-
-    def until(self, what: Callable[[], Any]) -> Any:
-        """Wait for something to be true while the process runs; returns it."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            if found := what():
-                return found
-            assert self.process.poll() is None, self.err.read_text()
-            time.sleep(0.02)
-        raise AssertionError(f"it did not come; {self.out.read_text()}\n{self.err.read_text()}")
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., Sync]]:
-    started: list[Sync] = []
-
-    def run(folder: Path, *words: str, path: Path | None = None) -> Sync:
-        started.append(Sync(folder, *words, path=path))
-        return started[-1]
-
-    yield run
-    for sync in started:
-        if sync.process.poll() is None:
-            sync.process.kill()
-            sync.process.wait(PATIENCE)
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Path:
-    """An empty folder of a machine that serves."""
-    (tmp_path / "host").mkdir()
-    return tmp_path / "host"
-
-
-def versions(repository: Repository, bundles: Bundles, count: int) -> list[str]:
-    """Commits v1.0.0, v2.0.0 … whose models are in remote storage."""
-    repository.remote(repository.folder.with_name("storage"))
-    made = [repository.version(bundles[f"v{number}"]) for number in range(1, count + 1)]
-    Store(repository.folder).push([model(repository.git, commit, "churn").out for commit in made])
-    return made
-
-
-def served(host: Path, version: str) -> bool:
-    state = production.read_state(host / "models" / "production")
-    return state is not None and state.stages.get("prod") == version
 
 
 def test_watching_follows_and_ends(
@@ -210,57 +139,6 @@ def test_a_model_from_s3(
         assert done.process.wait(PATIENCE) == 0, done.err.read_text()
     assert trees(host / "models" / "production") == 20
     assert done.out.read_text() == "prod      v1.0.0  churn#prod#1, was nothing\n"
-
-
-def test_a_failure_is_one_line_and_the_exit_code(
-    repository: Repository, bundles: Bundles, start: Callable[..., Sync]
-) -> None:
-    assign(repository, "v1.0.0", repository.version(bundles["v1"]), "prod")
-    shutil.rmtree(repository.cache)
-    done = start(repository.folder)
-    assert done.process.wait(PATIENCE) == 1
-    (line,) = done.err.read_text().splitlines()
-    assert line.startswith("error: prod: models/serving (md5 ")
-    assert not (models(repository) / "state.json").exists()
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("--watch", "0"), "error: --watch 0: seconds between two looks are needed, at least 0.1"),
-        (("--stages", "prd"), "error: there is no stage 'prd'; did you mean prod?"),
-        (("--keep", "-1"), "error: --keep -1: a number from 0 on is needed"),
-        (("--from", "nowhere"), "error: nowhere cannot be reached"),
-    ],
-)
-def test_what_cannot_be_is_one_line(
-    repository: Repository, start: Callable[..., Sync], words: tuple[str, ...], said: str
-) -> None:
-    done = start(repository.folder, *words)
-    assert done.process.wait(PATIENCE) == 1
-    (line,) = done.err.read_text().splitlines()
-    assert line.startswith(said)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_program_beside_ends_with_it(
-    repository: Repository, bundles: Bundles, start: Callable[..., Sync], number: int
-) -> None:
-    """As `make serve` runs the service: one signal ends both."""
-    commit = repository.version(bundles["v1"])
-    assign(repository, "v1.0.0", commit, "prod")
-    program = "import pathlib, time; pathlib.Path('started').touch(); time.sleep(600)"
-    sync = start(repository.folder, "--watch", "0.2", "--run", sys.executable, "-c", program)
-    sync.until(lambda: production.read_state(models(repository)) and (repository.folder / "started").exists())
-    assert sync.end(number) == 0
-
-
-def test_it_ends_with_the_program_beside(repository: Repository, start: Callable[..., Sync]) -> None:
-    sync = start(repository.folder, "--watch", "30", "--run", sys.executable, "-c", "raise SystemExit(7)")
-    assert sync.process.wait(PATIENCE) == 7
-    lost = start(repository.folder, "--run", "no-such-program")
-    assert lost.process.wait(PATIENCE) == 1
-    assert "--run no-such-program" in lost.err.read_text()
 
 
 def test_rules_that_change_are_followed_at_once(

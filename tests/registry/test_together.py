@@ -18,8 +18,7 @@ from mlops.registry.look import Registry
 from mlops.registry.promote import Request, promote
 from mlops.registry.remote import PENDING, SEQUENCE
 from mlops.registry.withdraw import rollback
-from tests.registry.conftest import Bundles
-from tests.registry.repository import Repository, predictions
+from tests.registry.repository import Bundles, Repository, predictions
 
 pytestmark = pytest.mark.slow
 

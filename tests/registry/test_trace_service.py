@@ -10,9 +10,8 @@ import pytest
 from api.predictions import read
 from mlops import cli, production
 from mlops.registry.trace import trace
-from tests.registry.conftest import Bundles
 from tests.registry.predicted import registry_of, some, url_of
-from tests.registry.repository import Repository
+from tests.registry.repository import Bundles, Repository
 from tests.service.postgres import Postgres
 from tests.service.server import Server
 

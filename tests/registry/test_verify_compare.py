@@ -19,8 +19,7 @@ from mlops.store.lock import Lock, Out, Stage, read
 from mlops.store.objects import Store
 from mlops.verify.compare import Comparison
 from mlops.verify.proof import CANNOT, DIFFERENT, EQUAL, SAME, OutProof, Proof, StageProof, worst
-from tests.registry.conftest import Bundles
-from tests.registry.repository import Repository
+from tests.registry.repository import Bundles, Repository
 
 Compare = Callable[[], dict[str, OutProof]]
 

@@ -15,7 +15,7 @@ from mlops import bundle
 from mlops.encode import Encoder
 from mlops.verify.close import Found
 from mlops.verify.files import compare
-from tests.registry.conftest import Bundles
+from tests.registry.repository import Bundles
 
 
 @pytest.fixture

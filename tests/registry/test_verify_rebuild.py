@@ -16,8 +16,7 @@ from mlops.verify import environment, rebuild
 from mlops.verify.environment import Installed
 from mlops.verify.proof import CANNOT
 from mlops.verify.verify import verify
-from tests.registry.conftest import Bundles
-from tests.registry.repository import Repository
+from tests.registry.repository import Bundles, Repository
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from mlops.errors import RegistryError
 from mlops.registry import facts
 from mlops.registry.look import Registry
 from mlops.registry.withdraw import archive, rollback, unassign
-from tests.registry.conftest import Bundles
-from tests.registry.repository import Repository
+from tests.registry.repository import Bundles, Repository
 
 
 def registry(repository: Repository) -> Registry:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
 
 from mlops import bundle, production
 from mlops.batch.request import Request
@@ -14,6 +17,7 @@ from mlops.features import Plan
 from tests.unit.models import Fitted, saved, simulated
 
 COMMIT = "c0ffee" * 6 + "beef"
+COLUMNS = ["churn_probability", "prediction", "version", "commit", "stage", "predicted_at"]
 
 
 def workspace(kind: str, fitted: dict[str, Fitted], plan: Plan, models: Path, **signature: Any) -> Path:
@@ -47,3 +51,45 @@ def customers(rows: int, seed: int = 5) -> pa.Table:
 def request(models: Path, given: Path, output: Path, **options: Any) -> Request:
     """A request with its quarantine file beside the output."""
     return Request(given, output, output.with_name("rejected.csv"), models, **options)
+
+
+def written(folder: Path, table: pa.Table, name: str) -> Path:
+    path = folder / name
+    if name.endswith(".parquet"):
+        pq.write_table(table, path)
+    else:
+        pacsv.write_csv(table, path)
+    return path
+
+
+def read(path: Path) -> pa.Table:
+    if path.name.endswith(".parquet"):
+        return pq.read_table(path)
+    types = {"customer": pa.string(), "churn_probability": pa.float64(), "stage": pa.string(), "commit": pa.string(),
+             "predicted_at": pa.string()}  # fmt: skip
+    return pacsv.read_csv(path, convert_options=pacsv.ConvertOptions(column_types=types, strings_can_be_null=True))
+
+
+def cells(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def spoiled(folder: Path, name: str) -> Path:
+    """Rows 10, 60, 61 and 200 (from 1) have cells that cannot be read; row 150 is no row in CSV."""
+    frame = customers(250).to_pandas().astype({"minutes": object, "sessions": object, "since": object})
+    frame["since"] = frame["since"].astype(str)
+    frame.loc[9, "minutes"] = "a lot"
+    frame.loc[59, ["sessions", "since"]] = ["1.5", "yesterday"]
+    frame.loc[60, "sessions"] = ""
+    frame.loc[199, "minutes"] = "1e999"
+    if name.endswith(".parquet"):
+        written(
+            folder, pa.Table.from_pandas(frame.astype({"minutes": str, "sessions": str}), preserve_index=False), name
+        )
+        return folder / name
+    lines = frame.to_csv(index=False).splitlines(keepends=True)
+    lines[150] = "only,three,fields\n"
+    lines.insert(20, "\n")
+    (folder / name).write_text("".join(lines))
+    return folder / name

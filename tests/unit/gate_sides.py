@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from mlops import columns
 from mlops.bundle import Bundle
 from mlops.errors import StoreError
 from mlops.features import Plan
+from mlops.policy import Gate
 from mlops.report.side import Side
 from tests.unit.models import Fitted, saved, simulated
 
+POLICY = Gate(resamples=200, max_latency_ms=None)
+ALL, FIRST, SECOND = range(4000), range(2000), range(2000, 4000)
 ROWS = 4000
 DECISION = {"value_saved": 100.0, "cost_contact": 10.0, "threshold": "auto"}
 
@@ -80,3 +84,10 @@ def side(
         return features(plan, trained).select(["__key", "__customer"]).rename_columns(["key", "customer"])
 
     return Side(name, "0" * 40, bundle, "ab" * 32, 400_000, predictions, read_features, read_trained)
+
+
+def with_p(side: Side, change: Callable[[Any], Any]) -> Side:
+    assert side.predictions is not None
+    table = side.predictions
+    p = np.clip(change(table.column("p").to_numpy().copy()), 0.000001, 0.999999)
+    return dataclasses.replace(side, predictions=table.set_column(table.column_names.index("p"), "p", pa.array(p)))
