@@ -88,15 +88,16 @@ class Git:
         (content,) = self.contents([f"{commit}:{path}"])
         return content
 
-    def contents(self, objects: Sequence[str]) -> list[bytes | None]:
+    def contents(self, objects: Sequence[str], *, trees: bool = False) -> list[bytes | None]:
         """The contents of blobs or tags, named as `git cat-file` does (`COMMIT:path` or a hash); None for missing ones.
 
-        One process, however many.
+        One process, however many. trees: of trees instead, as Git stores them.
         """
         if not objects:
             return []
         given = "".join(f"{name}\n" for name in objects).encode()
-        out, at = self.raw("cat-file", "--batch", given=given), 0
+        out, at = self.raw("cat-file", "--batch", "--buffer", given=given), 0
+        kinds = (b"tree",) if trees else (b"blob", b"tag")
         found: list[bytes | None] = []
         for _ in objects:
             end = out.index(b"\n", at)
@@ -105,7 +106,7 @@ class Git:
                 found.append(None)
                 continue
             size = int(header[-1])
-            found.append(out[at : at + size] if header[-2] in (b"blob", b"tag") else None)
+            found.append(out[at : at + size] if header[-2] in kinds else None)
             at += size + 1
         return found
 

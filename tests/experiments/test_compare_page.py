@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from playwright.sync_api import sync_playwright
 from rich.console import Console
 
+from mlops.errors import ExperimentError
 from mlops.experiments import compare_page, curves
 from mlops.experiments.axes import Axis
 from mlops.experiments.compare import compare
 from mlops.experiments.compared import Board
+from mlops.experiments.tracker import ExperimentTracker
 from tests.browser import QUIET, chromium
 from tests.experiments.compared import Compared
 
@@ -139,3 +141,8 @@ def test_a_browser_shows_it_light_and_dark(project: Compared, tmp_path: Path) ->
         browser.close()
     assert said == [(tmp_path / "page.html").as_uri()] * 2
     assert backs[0] != backs[1]
+
+
+def test_a_script_has_no_place_to_draw_in(project: Compared) -> None:
+    with pytest.raises(ExperimentError, match=r'plot=True draws in a notebook; here plot="compare.html"'):
+        ExperimentTracker(project.git.folder).compare(plot=True)

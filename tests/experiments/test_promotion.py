@@ -96,7 +96,7 @@ def test_the_best_that_can_be_promoted(project: Repository, large: Data, capsys:
     assert "GradientBoostingClassifier is kept as models/notebook-model.joblib" in capsys.readouterr().err
     for name, said in (
         ("failed", r"run failed failed \(ZeroDivisionError: division by zero\)"),
-        ("numbers", "run numbers cannot be promoted: it has no model"),
+        ("numbers", "run numbers cannot be promoted: nobody called log_model"),
         ("pickled", "run pickled cannot be promoted: its model cannot be served: GradientBoostingClassifier"),
         ("strnog", "there is no experiment 'strnog'; did you mean strong?"),
     ):

@@ -27,6 +27,7 @@ def register(commands: Any) -> None:
     )  # fmt: skip
     recover.add_argument("runs", nargs="*", metavar="RUN", help="by name, or as the list calls it")
     recover.add_argument("--all", action="store_true", help="all that were left")
+    recover.add_argument("--as", dest="name", metavar="NAME", help="what a single run shall be called")
     recover.add_argument("--discard", action="store_true", help="remove them, do not save them")
     recover.add_argument("--json", action="store_true", help="as JSON")
     recover.set_defaults(run=_recover)

@@ -1,4 +1,4 @@
-"""The experiments of a repository: those of `dvc exp run` and those of notebooks, read out of refs/exps alone."""
+"""The experiments of a repository: of `dvc exp run`, of notebooks and of sweeps, read out of refs/exps alone."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from mlops.errors import ExperimentError, nearest
+from mlops.experiments import trees
 from mlops.experiments.direction import higher_is_better
 from mlops.experiments.documents import Reader, flat
 from mlops.git import Git
@@ -19,7 +19,9 @@ from mlops.git import Git
 REFS = "refs/exps/"
 METRICS = "metrics/evaluate/metrics.json"
 FINISHED, FAILED = "finished", "failed"
-PIPELINE, NOTEBOOK = "pipeline", "notebook"
+PIPELINE, NOTEBOOK, SWEEP = "pipeline", "notebook", "sweep"
+TRIAL = "sweep.json"
+"""What a trial of a sweep says of itself."""
 AT_ONCE = 1000
 """Commits whose files are held in memory at a time."""
 
@@ -29,19 +31,20 @@ _HEAD = re.compile(
     r"refs/exps/(?P<a>[0-9a-f]{2})/(?P<b>[0-9a-f]{38})/(?P<name>.+)"
 )
 _BY_DVC = "dvc: commit experiment"
-_FILES = (METRICS, "params.yaml", "notebook.yaml", "notebook.json")
+_FILES = (METRICS, "params.yaml", "notebook.yaml", "notebook.json", TRIAL)
 
 
 class Facts(NamedTuple):
     """What a commit says of its model. metrics: finite numbers; params: dotted key → value; origin: who made it.
 
-    record: what a notebook's run left of itself; empty for a pipeline.
+    record: what a notebook's run left of itself; empty for a pipeline. trial: what a sweep's left, empty for others.
     """
 
     metrics: Mapping[str, float]
     params: Mapping[str, Any]
     origin: str
     record: Mapping[str, Any]
+    trial: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Experiment:
         params: dotted key → value, of params.yaml and what a notebook logged besides.
         note: what somebody said of it.
         state: finished or failed; error: why it failed.
-        origin: pipeline or notebook.
+        origin: pipeline, notebook or sweep.
     """
 
     name: str
@@ -88,7 +91,7 @@ def read(git: Git) -> list[Experiment]:
         if fields := _HEAD.fullmatch(head):
             found.append((fields, message))
     bases = list(dict.fromkeys(f["a"] + f["b"] for f, _ in found))
-    facts = _facts(git, [*bases, *(f["tree"] for f, _ in found)])
+    facts = _facts(git, [*(f"{base}^{{tree}}" for base in bases), *(f["tree"] for f, _ in found)])
     of_base = {base: next(facts) for base in bases}
     made = [_experiment(f, message, mine, of_base) for (f, message), mine in zip(found, facts, strict=True)]
     return sorted(made, key=lambda e: (e.at, e.commit), reverse=True)
@@ -96,33 +99,26 @@ def read(git: Git) -> list[Experiment]:
 
 def facts(git: Git, commits: Sequence[str]) -> list[Facts]:
     """What any commits say, in that order."""
-    return list(_facts(git, commits))
+    return list(_facts(git, [f"{commit}^{{tree}}" for commit in commits]))
 
 
-def _facts(git: Git, trees: Sequence[str]) -> Iterator[Facts]:
-    """What trees say, or the trees of commits, which take Git longer."""
+def _facts(git: Git, named: Sequence[str]) -> Iterator[Facts]:
+    """What trees say."""
     reader = Reader()
-    for start in range(0, len(trees), AT_ONCE):
-        contents = _contents(git, [f"{tree}:{path}" for tree in trees[start : start + AT_ONCE] for path in _FILES])
-        for metrics, params, more, record in zip(contents, contents, contents, contents, strict=True):
+    for start in range(0, len(named), AT_ONCE):
+        for metrics, params, more, record, trial in trees.contents(git, named[start : start + AT_ONCE], _FILES):
             told = _object(record)
             merged = {**reader.flat(params), **(reader.flat(more) if told else {})}
-            yield Facts(_numbers(metrics), merged, NOTEBOOK if told else PIPELINE, told)
-
-
-def _contents(git: Git, names: Sequence[str]) -> Iterator[bytes | None]:
-    """The contents of files, by two processes: Git unpacks objects on one processor."""
-    half = len(names) // 2
-    with ThreadPoolExecutor(2) as pool:
-        for contents in pool.map(git.contents, (names[:half], names[half:])):
-            yield from contents
+            yield Facts(_numbers(metrics), merged, NOTEBOOK if told else PIPELINE, told, _object(trial))
 
 
 def _experiment(fields: re.Match[str], message: str, mine: Facts, of_base: Mapping[str, Facts]) -> Experiment:
     baseline = fields["a"] + fields["b"]
-    base, (metrics, params, origin, record) = of_base[baseline], mine
+    base, (metrics, params, origin, record, trial) = of_base[baseline], mine
     if record and record == base.record:  # of the run that its baseline was made of
         origin, record = PIPELINE, {}
+    if trial and trial != base.trial:
+        origin, record, metrics = SWEEP, {}, _finite_of(trial.get("metrics"))
     if origin == NOTEBOOK and metrics == base.metrics:  # nothing that the run measured
         metrics = {}
     state = FAILED if record.get("state") == FAILED else FINISHED
@@ -147,8 +143,10 @@ def _text(value: object) -> str | None:
 
 
 def _object(content: bytes | None) -> dict[str, Any]:
+    if content is None:  # as most are: a pipeline's experiment has no record
+        return {}
     try:
-        found = json.loads(content or b"{}")
+        found = json.loads(content)
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -156,7 +154,11 @@ def _object(content: bytes | None) -> dict[str, Any]:
 
 def _numbers(content: bytes | None) -> dict[str, float]:
     """The finite numbers of a metrics file; NaN is no metric that could be better or worse."""
-    found = flat(_object(content))
+    return _finite_of(_object(content))
+
+
+def _finite_of(document: object) -> dict[str, float]:
+    found = flat(document) if isinstance(document, Mapping) else {}
     return {name: value for name, value in found.items() if _is_number(value)}
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from mlops import git as repository
-from mlops.errors import ExperimentError
+from mlops.errors import ExperimentError, MlopsError, one_line
 from mlops.experiments import board
 from mlops.experiments import recover as work
 from mlops.experiments.board import NOTEBOOK, Experiment
 from mlops.experiments.recover import Left
+from mlops.git import Git
+from mlops.report.texts import clean
 
 
 def show(arguments: argparse.Namespace) -> None:
@@ -24,7 +27,8 @@ def show(arguments: argparse.Namespace) -> None:
         return
     for run in runs:
         said = f"failed: {run.error}" if run.error else run.note or ""
-        print(f"{run.name:<30} {run.commit[:8]}  {run.at.astimezone():%Y-%m-%d %H:%M}  {said}".rstrip())
+        at = f"{run.at.astimezone():%Y-%m-%d %H:%M}"
+        print(f"{clean(run.name):<30} {run.commit[:8]}  {at}  {clean(said)}".rstrip())
     if not runs:
         print('no run of a notebook yet; `with ExperimentTracker().run("name"):` makes one (docs/experiments.md)')
     if left:
@@ -48,16 +52,33 @@ def recover(arguments: argparse.Namespace) -> None:
         else:
             print("no run was left")
         return
-    done = []
-    for run in chosen:
-        if arguments.discard:
-            work.discard(run)
-        name = None if arguments.discard else work.finish(git, run)
-        done.append({**run.facts(), "experiment": name})
-        if not arguments.json:
-            print(f"{run.folder.name} ({run.name}): " + (f"saved as experiment {name}" if name else "discarded"))
+    if arguments.name is not None and (len(chosen) != 1 or arguments.discard):
+        raise ExperimentError(f"--as names one run that is saved, and these are {len(chosen)}; give one RUN")
+    done = [_recovered(git, run, arguments) for run in chosen]
     if arguments.json:
         _print_json(done)
+    left = sum("error" in facts for facts in done)
+    if left:
+        raise ExperimentError(
+            f"{left} of {len(done)} runs could not be {'removed' if arguments.discard else 'saved'}, and stay as they"
+            " are; put that right and run the same again"
+        )
+
+
+def _recovered(git: Git, run: Left, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Save or discard a run; what came of it. One that cannot be read must not keep the others from being saved."""
+    try:
+        if arguments.discard:
+            work.discard(run)
+        name = None if arguments.discard else work.finish(git, run, arguments.name)
+    except Exception as why:
+        said = one_line(why) if isinstance(why, MlopsError) else f"{type(why).__name__}: {one_line(why)}"
+        print(f"{run.folder.name} ({clean(run.name)}): {said}", file=sys.stderr)
+        return {**run.facts(), "experiment": None, "error": said}
+    if not arguments.json:
+        called = f"{run.folder.name} ({clean(run.name)})"
+        print(f"{called}: " + (f"saved as experiment {name}" if name else "discarded"))
+    return {**run.facts(), "experiment": name}
 
 
 def _facts(run: Experiment) -> dict[str, Any]:
@@ -76,7 +97,10 @@ def _print_left(left: list[Left]) -> None:
     print(f"{len(left)} left without being saved:")
     for run in left:
         has = f"{run.metrics} metrics" + (", a model" if run.has_model else "")
-        print(f"  {run.folder.name}  {run.name}  since {run.started}, {has}" + ("" if run.ended else ", did not end"))
+        print(
+            f"  {run.folder.name}  {clean(run.name)}  since {run.started}, {has}"
+            + ("" if run.ended else ", did not end")
+        )
     print("next      mlops experiments recover RUN             save it as an experiment")
     print("          mlops experiments recover RUN --discard   remove it")
 

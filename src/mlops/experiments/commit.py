@@ -29,6 +29,8 @@ EVALUATED = "metrics/evaluate"
 METRICS = f"{EVALUATED}/metrics.json"
 LIVE = "metrics/notebook"
 MODEL = "models/notebook"
+PICKLED = "models/notebook-model.joblib"
+"""A model that cannot be served."""
 UNFINISHED = "models/notebook-failed"
 ROWS = "data/notebook"
 _EVALUATED = re.compile(rf"{EVALUATED}/[\w./-]+")
@@ -36,7 +38,11 @@ _EVALUATED = re.compile(rf"{EVALUATED}/[\w./-]+")
 
 @dataclass
 class Logged:
-    """Everything that a run logged. parts: folder → file → what DVC keeps of it; plots: entries of dvc.yaml."""
+    """Everything that a run logged.
+
+    parts: folder → file → what DVC keeps of it; plots: entries of dvc.yaml; measured: metrics of one model, which those
+    of another replace.
+    """
 
     facts: dict[str, Any]
     params: dict[str, Any] = field(default_factory=dict)
@@ -45,12 +51,16 @@ class Logged:
     parts: dict[str, dict[str, Out]] = field(default_factory=dict)
     plots: dict[str, str] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    measured: tuple[str, ...] = ()
     model: dict[str, Any] | None = None
     end: dict[str, Any] | None = None
 
     def add(self, event: dict[str, Any]) -> None:
         """Take in an event of the journal."""
         kind = event.pop("kind")
+        if event.get("measured"):
+            self.metrics = {name: value for name, value in self.metrics.items() if name not in self.measured}
+            self.measured = tuple(event["values"])
         if kind in ("params", "metrics", "plots", "data"):
             getattr(self, kind).update(event["values"])
         elif kind == "out":
@@ -61,6 +71,7 @@ class Logged:
             self.parts.setdefault(folder, {})[name] = out
         elif kind == "model":
             self.model = event["values"]
+            self.outs.pop(PICKLED if self.model["state"] == "served" else MODEL, None)  # of another model, before
         elif kind == "end":
             self.end = event
 

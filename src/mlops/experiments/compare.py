@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """Experiments that are shown unless somebody asks for more; the rest is counted."""
+COLUMNS = 30
+"""Params that have a column; a run that logs thousands must not hide what all have."""
 MAIN = ("main", "origin/main", "HEAD")
 
 
@@ -34,7 +36,7 @@ def compare(git: Git, metric: str | None = None, top: int | None = None) -> Boar
         top: how many are shown, 0 for all of them; intervals are made of these alone.
 
     Raises:
-        ExperimentError: there is no experiment, none has the metric, or top is below 0.
+        ExperimentError: there is no experiment, none has the metric and some did not fail, or top is below 0.
     """
     if top is not None and top < 0:
         raise ExperimentError(f"top is {top}; 10 shows the ten best, 0 shows all")
@@ -47,14 +49,33 @@ def compare(git: Git, metric: str | None = None, top: int | None = None) -> Boar
     policy = policies.load(git.folder / policies.PATH)
     metric = metric or policy.gate.metric
     board.some(found)
-    board.check_metric(found, metric)
-    ranked = board.ordered(found, metric)
+    if any(e.state != board.FAILED for e in found):
+        board.check_metric(found, metric)
+    others = [e for e in found if e.origin != board.SWEEP or metric in e.metrics]
+    ranked = board.ordered(others, metric)
     shown = ranked[: top or None] if top is not None else ranked[:SHOWN]
     references = _references(git, policy, metric)
     rows = _Rows(git, policy, metric, references).of(shown, found)
     params = _differing([e.params for e in shown], [r.params for r in references])
+    columns = _most([e.params for e in shown], params)
     confidence = policy.gate.confidence
-    return Board(metric, higher_is_better(metric), rows, references, params, tuple(ranked), confidence)
+    trials = [e for e in found if e.origin == board.SWEEP and metric not in e.metrics]
+    return Board(
+        metric, higher_is_better(metric), rows, references, columns, tuple(ranked), confidence, _ranks(trials),
+        len(params) - len(columns),
+    )  # fmt: skip
+
+
+def _most(of_rows: Sequence[Mapping[str, Any]], params: Sequence[str]) -> tuple[str, ...]:
+    """The params that have a column: those that most of the rows have, in the order in which they came."""
+    counted = sorted(params, key=lambda name: -sum(name in held for held in of_rows))
+    kept = set(counted[:COLUMNS])
+    return tuple(name for name in params if name in kept)
+
+
+def _ranks(trials: Sequence[Experiment]) -> Mapping[str, int]:
+    """By what trials of sweeps are ranked, and how many."""
+    return Counter(name for e in trials for name in list(e.metrics)[:1])
 
 
 def best(git: Git, metric: str | None = None) -> Experiment:
@@ -132,7 +153,7 @@ class _Rows:
         from mlops.experiments.scored import Asked
 
         told = [(r.commit, r.origin, r.value) for r in self.references]
-        told += [(e.commit, e.origin, self._value(e)) for e in shown]
+        told += [(e.commit, e.origin, self._value(e)) for e in shown if e.origin != board.SWEEP]
         asked = {commit: Asked(commit, origin == board.NOTEBOOK, v) for commit, origin, v in told if v is not None}
         pairs = [(e.commit, r.commit) for e in shown for r in self.references if {e.commit, r.commit} <= asked.keys()]
         return intervals.changes(self.git, list(asked.values()), pairs, self.metric, self.policy.gate)

@@ -14,7 +14,8 @@ from mlops.experiments.compared import Board, Difference, Row
 from mlops.report.texts import web
 
 GOOD, BAD = "#26994d", "#d9534f"
-LEFT = "text-align:left"
+LEFT = "text-align:left;white-space:nowrap"
+NOTE = "text-align:left;white-space:normal;min-width:14em"
 NUMBER = "text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums"
 DIM = "opacity:.6"
 
@@ -38,9 +39,15 @@ def _head(found: Board) -> str:
         _cell("#", NUMBER),
         _cell("name", LEFT),
         *(_cell(n, NUMBER) for n in numbers),
-        *(_cell(t, LEFT) for t in compare_text.facts_head(found)),
+        *(_cell(t, LEFT) for t in _facts_head(found)),
     ]
     return "".join(cell.replace("<td", "<th").replace("</td", "</th") for cell in cells)
+
+
+def _facts_head(found: Board) -> list[str]:
+    """Names of the last columns; who made the experiments only where that was not always the same."""
+    origins = {row.experiment.origin for row in found.rows}
+    return [name for name in compare_text.facts_head(found) if name != "origin" or len(origins) > 1]
 
 
 def _row(found: Board, row: Row) -> str:
@@ -50,14 +57,14 @@ def _row(found: Board, row: Row) -> str:
         _cell(compare_text.number(row.value, found.metric), NUMBER),
         *(_difference(d, found.metric) for d in row.differences),
         *_params(found, row.experiment.params),
-        *(_cell(compare_text.facts(row)[name], LEFT) for name in compare_text.facts_head(found)),
+        *(_cell(compare_text.facts(row)[t], NOTE if t == "note" else LEFT) for t in _facts_head(found)),
     ]
     style = " style='font-weight:600'" if row.rank == 1 else f" style='{DIM}'" if row.rank is None else ""
     return f"<tr{style}>{''.join(cells)}</tr>"
 
 
 def _references(found: Board) -> Iterator[str]:
-    rest = _cell("", LEFT) * len(compare_text.facts_head(found))
+    rest = _cell("", LEFT) * len(_facts_head(found))
     for reference in found.references:
         value = compare_text.number(reference.value, found.metric)
         cells = [
@@ -80,4 +87,4 @@ def _difference(found: Difference | None, metric: str) -> str:
 
 
 def _cell(text: str, style: str) -> str:
-    return f"<td style='{style};padding:.2em .7em'>{web(text)}</td>"
+    return f"<td style='{style};padding:.2em .6em'>{web(text)}</td>"

@@ -42,16 +42,30 @@ ol.legend b.reference { border-top-style: dashed; } ol.legend b.other { color: v
 """
 )
 
+INLINE = """
+--text: currentColor; --dim: color-mix(in srgb, currentColor 70%, transparent);
+--line: color-mix(in srgb, currentColor 25%, transparent); --before: color-mix(in srgb, currentColor 50%, transparent);
+--c1: #2f81f7; --c2: #e8590c; --c3: #2da44e; --c4: #a371f7; --c5: #db61a2; --c6: #b08800;
+"""
+
 
 def write(git: Git, found: Board, path: Path) -> None:
     """Write the page.
 
     Raises:
-        ExperimentError: there is no such folder.
+        ExperimentError: there is no such folder, or the path is one.
     """
     if not path.parent.is_dir():
         raise ExperimentError(f"{path} cannot be written: there is no folder {path.parent}; `mkdir -p {path.parent}`")
+    if path.is_dir():
+        raise ExperimentError(f"{path} is a folder; say what the page in it is called, such as {path / 'compare.html'}")
     path.write_text(render(found, curves.rocs(git, found), curves.scatters(found)), encoding="utf-8")
+
+
+def inline(git: Git, found: Board) -> str:
+    """The charts alone, for a notebook: on whatever ground, in colours that can be read on light and dark."""
+    drawn = _charts(found, curves.rocs(git, found), curves.scatters(found))
+    return f"<div class=mlops-charts><style>.mlops-charts {{{INLINE}{page.STYLE}{STYLE}}}</style>{drawn}</div>"
 
 
 def render(found: Board, rocs: Sequence[Curve], scatters: Sequence[Scatter]) -> str:
@@ -64,7 +78,14 @@ def render(found: Board, rocs: Sequence[Curve], scatters: Sequence[Scatter]) -> 
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{title}</title><style>{page.STYLE}{STYLE}</style></head><body>",
         compare_html.table(found),
+        _charts(found, rocs, scatters),
+        "</body></html>\n",
     ]
+    return "\n".join(parts)
+
+
+def _charts(found: Board, rocs: Sequence[Curve], scatters: Sequence[Scatter]) -> str:
+    parts = []
     if rocs:
         parts.append(f"<section><h2>ROC curves</h2><div class=charts>{_roc(rocs)}</div></section>")
     if scatters:
@@ -72,7 +93,7 @@ def render(found: Board, rocs: Sequence[Curve], scatters: Sequence[Scatter]) -> 
         said = web(", ".join(["orange: the best", *(f"dashed: {r.label}" for r in found.references)]))
         heading = f"<h2>{web(found.metric)} by param</h2><p>All experiments that have it; {said}.</p>"
         parts.append(f"<section>{heading}<div class=charts>{drawn}</div></section>")
-    return "\n".join([*parts, "</body></html>\n"])
+    return "\n".join(parts)
 
 
 def _roc(rocs: Sequence[Curve]) -> str:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from mlops.experiments import board
 from mlops.experiments.compared import Board, Difference, Row
+from mlops.experiments.direction import own
 from mlops.report.texts import clean
 
 WIDTH = 160
@@ -25,13 +26,14 @@ GOOD, BAD = "green", "red"
 
 def console() -> Console:
     """A terminal at its own width, anything else wide enough for the table."""
-    found = Console()
-    return found if found.is_terminal else Console(width=WIDTH)
+    found = Console(force_jupyter=False)
+    return found if found.is_terminal else Console(width=WIDTH, force_jupyter=False)
 
 
 def plain(found: Board) -> str:
     """The table as text without colours."""
-    made = Console(file=io.StringIO(), width=WIDTH)
+    # In a notebook rich would show it instead, and colour it.
+    made = Console(file=io.StringIO(), width=WIDTH, force_jupyter=False, color_system=None)
     made.print(renderable(found))
     assert isinstance(made.file, io.StringIO)
     return made.file.getvalue().rstrip("\n")
@@ -48,13 +50,18 @@ def title(found: Board) -> str:
     number = len(found.experiments)
     counted = f"{number:,} experiment{'s' if number > 1 else ''}"
     way = f"{clean(found.metric)} ({'higher' if found.higher else 'lower'} is better)"
-    return f"{counted} by {way}; best: {clean(found.rows[0].label)}"
+    ranked = [row for row in found.rows[:1] if row.rank is not None]
+    return f"{counted} by {way}; " + (f"best: {clean(ranked[0].label)}" if ranked else "none has it, all failed")
 
 
 def notes(found: Board) -> Iterator[str]:
     """What the table does not say of itself."""
     if found.hidden:
         yield f"{found.hidden:,} more: `mlops compare --top 0` shows all"
+    if found.more_params:
+        yield f"{found.more_params:,} more params differ: ExperimentTracker().to_frame() has all"
+    for metric, trials in found.trials.items():
+        yield f"{trials:,} trial{'s' if trials > 1 else ''} of sweeps: `mlops compare --metric {clean(metric)}`"
     if any(d and d.low is not None for row in found.rows for d in row.differences):
         without = "without one, they are others, too few, or not in DVC's cache"
         yield f"[…]: {found.confidence:.0%} interval of the difference on the same test rows; {without}"
@@ -145,7 +152,7 @@ def number(found: float | None, metric: str, sign: str = "") -> str:
 
     if found is None:
         return UNKNOWN
-    return f"{found:{sign}.4f}" if metric in HIGHER_IS_BETTER else f"{found:{sign}.4g}"
+    return f"{found:{sign}.4f}" if own(metric) in HIGHER_IS_BETTER else f"{found:{sign}.4g}"
 
 
 def _number(found: float | None, metric: str) -> Text:

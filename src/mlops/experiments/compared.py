@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mlops.experiments.board import Experiment
@@ -63,6 +63,8 @@ class Board:
         params: names of those that differ among what is shown.
         experiments: all of them, in the rows' order.
         confidence: of the intervals.
+        more_params: how many more differ, beyond those named.
+        trials: metric → how many trials of sweeps have it, of those that lack this one and are left out.
     """
 
     metric: str
@@ -72,6 +74,8 @@ class Board:
     params: tuple[str, ...]
     experiments: tuple[Experiment, ...]
     confidence: float
+    trials: Mapping[str, int] = field(default_factory=dict)
+    more_params: int = 0
 
     @property
     def best(self) -> Experiment:
@@ -90,6 +94,7 @@ class Board:
             "higher_is_better": self.higher,
             "experiments": len(self.experiments),
             "confidence": self.confidence,
+            "trials": dict(self.trials),
             "references": [
                 {"name": r.label, "commit": r.commit, "value": r.value, "params": self.differing(r.params)}
                 for r in self.references

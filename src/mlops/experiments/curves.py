@@ -13,6 +13,8 @@ from mlops.experiments.board import Experiment
 from mlops.experiments.compared import Board
 from mlops.git import Git
 
+MOST = 30
+"""Params that are drawn."""
 ROC = "metrics/evaluate/plots/roc.csv"
 Point = tuple[float, float]
 
@@ -36,7 +38,7 @@ class Curve:
 
 
 def scatters(found: Board) -> list[Scatter]:
-    """One for each param that has two or more numbers among all experiments that have the metric."""
+    """One for each param that has two or more numbers among all experiments that have the metric; of many the first."""
     known = [e for e in found.experiments if e.state != board.FAILED and found.metric in e.metrics]
     made = []
     for name in dict.fromkeys(name for e in known for name in e.params):
@@ -46,6 +48,8 @@ def scatters(found: Board) -> list[Scatter]:
         values = {x for _, x, _ in points}
         if len(values) > 1:
             made.append(Scatter(name, tuple(points), _is_wide(values)))
+        if len(made) == MOST:
+            break
     return made
 
 

@@ -15,6 +15,7 @@ except ImportError:  # PyYAML without libyaml: the same, slower
     from yaml import SafeLoader as _Base  # type: ignore[assignment]
 
 _NUMBER = re.compile(r"([A-Za-z_]\w*): +(?:(-?(?:0|[1-9]\d*))|(-?\d+\.\d+(?:e[-+]?\d+)?))(?: +#.*)?")
+_KEY = re.compile(r"^(?=[A-Za-z_])", re.MULTILINE)
 _POWER = re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+")
 
 
@@ -45,32 +46,29 @@ class Reader:
     def _parts(self, parts: list[str]) -> dict[str, Any] | None:
         """The values of the texts of all top-level keys; None where one cannot be read without the others."""
         found: dict[str, Any] = {}
+        number = 0
         for part in parts:
             values = self._part(part)
-            if values is None or not values.keys().isdisjoint(found):
+            if values is None:
                 return None
+            number += len(values)
             found.update(values)
-        return found
+        return found if number == len(found) else None
 
     def _part(self, part: str) -> dict[str, Any] | None:
+        if part in self._read:
+            return self._read[part]
         line, _, rest = part.partition("\n")
         number = _NUMBER.fullmatch(line)
-        if number and _is_comment(rest):
+        if number and _is_comment(rest):  # of a thousand experiments perhaps as many different ones
             return {number[1]: int(number[2]) if number[2] else float(number[3])}
-        if part not in self._read:
-            self._read[part] = _document(part)
+        self._read[part] = _document(part)
         return self._read[part]
 
 
 def _split(text: str) -> list[str]:
     """What stands before the first line that begins with a letter, and the text of each such line and those below."""
-    parts: list[list[str]] = [[]]
-    for line in text.split("\n"):
-        if line[:1].isidentifier():
-            parts.append([])
-        parts[-1].append(line)
-    *begun, last = ("\n".join(part) for part in parts)
-    return [*(f"{part}\n" for part in begun), last]
+    return _KEY.split(text)
 
 
 def flat(document: Any, prefix: str = "") -> dict[str, Any]:

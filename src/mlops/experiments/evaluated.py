@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from mlops import columns
 from mlops.bundle import to_json
+from mlops.errors import ExperimentError
 from mlops.experiments import commit, measure, rows, surroundings
 from mlops.experiments.measure import Predicted
 from mlops.experiments.rows import Known
@@ -26,7 +28,8 @@ from mlops.store import keep
 if TYPE_CHECKING:
     from mlops.experiments.run import Run
 
-RESAMPLES, CONFIDENCE = 500, 0.95
+RESAMPLES, CONFIDENCE = 300, 0.95
+"""Of intervals that are told, not judged by: the gate draws its own."""
 MOST_ROWS = 200_000
 """Of more rows no intervals are told: a notebook would wait for them."""
 
@@ -41,9 +44,12 @@ class Told:
     names: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scored:
-    """Rows as a model scored them, and its metrics there. customers: number of each row's customer."""
+    """Rows as a model scored them, and its metrics there.
+
+    table: the rows as they are kept; facts: what they were, for the record.
+    """
 
     model: weakref.ref[Any]
     x: Any
@@ -51,20 +57,29 @@ class Scored:
     known: Known | None
     threshold: float
     money: Mapping[str, float] | None
-    customers: Any
+    table: pa.Table
+    facts: Mapping[str, Any]
     metrics: dict[str, float]
+
+    def keep(self, run: Run) -> None:
+        """Write rows, curves and metrics into the run, in the place of another model's."""
+        run.add_out(keep.file(run.place.cache, f"{commit.ROWS}/test.parquet", rows.packed(self.table)), "part")
+        run.add("data", values={"evaluated": self.facts})
+        for name, points in _points(self.found, Decision(self.threshold, 1.0, 1.0)).items():
+            run.write(f"{commit.EVALUATED}/plots/{name}.csv", _csv(points))
+        run.add("metrics", values=self.metrics, measured=True)
 
     def finish(self, run: Run) -> None:
         """Write what a version's tag will say: intervals, which take time that only a model to promote is worth."""
-        served = (run.folder / "served").exists()
-        if served and len(self.found.y) <= MOST_ROWS:
+        if run.scored.names is not None and len(self.found.y) <= MOST_ROWS:
             run.write(f"{commit.EVALUATED}/intervals.json", to_json(self._intervals()))
 
     def _intervals(self) -> dict[str, Any]:
         paid = self.money or {"value_saved": 1.0, "cost_contact": 1.0}
         decision = Decision(self.threshold, paid["value_saved"], paid["cost_contact"])
-        measure = Ranked(self.found.y, self.found.p, self.customers, decision).measure
-        count = int(self.customers.max()) + 1
+        customers = columns.coded(self.table.column("customer")).codes.astype(np.intp)
+        measure = Ranked(self.found.y, self.found.p, customers, decision).measure
+        count = int(customers.max()) + 1
         draw = Draw(RESAMPLES, CONFIDENCE, max(count, len(self.found.y)))
         (drawn,) = paired.replicates([measure], count, draw)
         ranges = {n: paired.percentiles(values, CONFIDENCE) for n, values in drawn.items() if n in self.metrics}
@@ -83,25 +98,23 @@ class Scored:
 
 
 def score(run: Run, model: Any, x: Any, y: Any, told: Told) -> Scored:
-    """Score rows, measure, and write scored rows and curves into the run."""
+    """Score rows and measure."""
+    given = measure.threshold(told.threshold) if told.threshold is not None else None
     found = measure.predicted(model, x, y, told.positive)
     own = getattr(model, "best_threshold_", measure.ABOVE_HALF)  # scikit-learn's TunedThresholdClassifierCV
-    threshold = float(own if told.threshold is None else told.threshold)
+    threshold = float(own) if given is None else given
     money = commit.money(run.place.git, run.base)
     metrics = measure.metrics(found, threshold, money)
     fitted = run.fits.of(model)
     seconds = told.seconds if told.seconds is not None else fitted.seconds if fitted else None
     if seconds is not None:
         metrics["train_time_seconds"] = round(measure.number("train_time_seconds", seconds), 6)
+        if metrics["train_time_seconds"] < 0:
+            raise ExperimentError(f"train_time_seconds={seconds}: fit cannot end before it begins")
     known = rows.known(run.place.git.folder, "test", x, found.y)
     table = rows.scored(known, x, found.y, found.p, told.names)
-    run.add_out(keep.file(run.place.cache, f"{commit.ROWS}/test.parquet", rows.packed(table)), "part")
-    run.add("data", values={"evaluated": {**surroundings.data(x, y), "rows_of": "data/features" if known else None}})
-    decision = Decision(threshold, 1.0, 1.0)
-    for name, points in _points(found, decision).items():
-        run.write(f"{commit.EVALUATED}/plots/{name}.csv", _csv(points))
-    customers = columns.coded(table.column("customer")).codes.astype(np.intp)
-    return Scored(weakref.ref(model), x, found, known, threshold, money, customers, metrics)
+    facts = {**surroundings.data(x, y), "rows_of": "data/features" if known else None}
+    return Scored(weakref.ref(model), x, found, known, threshold, money, table, facts, metrics)
 
 
 def _points(found: Predicted, decision: Decision) -> dict[str, curves.Points]:

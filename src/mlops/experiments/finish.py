@@ -46,13 +46,22 @@ def read(folder: Path) -> Logged:
     return logged
 
 
-def file(git: Git, run: Journal, cache: Path) -> Filed:
-    """File a run as an experiment and remove its folder. Where that fails the folder stays as it is.
+def file(git: Git, run: Journal, cache: Path, name: str | None = None) -> Filed:
+    """File a run as an experiment and remove its folder. Where that fails the folder stays, and can be filed later.
+
+    Args:
+        git: the repository.
+        run: its journal.
+        cache: DVC's.
+        name: of the experiment; the run's unless told.
 
     Raises:
         GitError, OSError: it could not be written.
     """
     logged = read(run.folder)
+    logged.facts["name"] = name or logged.facts["name"]
+    for half in ("metrics.json", "params.yaml"):  # of an attempt that the disk was too full for: DVCLive would read it
+        (run.live / half).unlink(missing_ok=True)
     RunLive(run.live).write(logged.params, logged.metrics)
     lives = (path for path in run.live.rglob("*") if path.is_file())
     files = {f"{commit.LIVE}/{path.relative_to(run.live).as_posix()}": path.read_bytes() for path in lives}

@@ -15,6 +15,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -23,7 +24,9 @@ from uuid import uuid4
 from mlops.errors import ExperimentError
 
 PLACE = Path(".dvc/tmp/mlops-runs")
-_FILE = "file-"
+OPEN = 64
+"""Files that a run keeps open to append to: opening one for each point of a curve takes longer than writing it."""
+_FILE, _GONE = "file-", ".gone"
 
 
 class Journal:
@@ -31,6 +34,7 @@ class Journal:
 
     def __init__(self, folder: Path, lock: int) -> None:
         self.folder, self._lock = folder, lock
+        self._open: dict[str, int] = {}
 
     @classmethod
     def create(cls, root: Path, facts: dict[str, Any]) -> Journal:
@@ -73,14 +77,31 @@ class Journal:
         return self.folder / "live"
 
     def add(self, kind: str, **facts: Any) -> None:
-        """Append an event: one write, so that a process that dies leaves whole lines, and perhaps a torn last one."""
-        line = json.dumps({"kind": kind, **facts}, allow_nan=True) + "\n"
-        with (self.folder / "events.jsonl").open("ab", buffering=0) as file:
-            before = file.tell()
-            content = line.encode()
-            if file.write(content) != len(content):  # the disk filled up inside the line
-                file.truncate(before)
-                raise OSError(28, "No space left on device", str(file.name))
+        """Append an event."""
+        self.append("events.jsonl", (json.dumps({"kind": kind, **facts}, allow_nan=True) + "\n").encode())
+
+    def append(self, path: str, line: bytes, head: bytes = b"") -> bool:
+        """Append to a file of the folder: one write, so that a process that dies leaves whole lines, and perhaps a torn
+        last one. head: what a new file begins with. Returns whether it is new.
+        """
+        file = self._open.get(path)
+        if file is None:
+            file = self._opened(path)
+        size = os.fstat(file).st_size
+        content = line if size else head + line
+        if os.write(file, content) != len(content):  # the disk filled up inside the line
+            os.ftruncate(file, size)
+            raise OSError(ENOSPC, os.strerror(ENOSPC), str(self.folder / path))
+        return not size
+
+    def _opened(self, path: str) -> int:
+        while len(self._open) >= OPEN:
+            os.close(self._open.pop(next(iter(self._open))))
+        place = self.folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._open[path] = file
+        return file
 
     def write(self, path: str, content: bytes) -> None:
         """Write a file of the commit, whole or not at all."""
@@ -94,13 +115,20 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the folder, which stays."""
+        while self._open:
+            os.close(self._open.popitem()[1])
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
     def remove(self) -> None:
-        """Remove the folder: the run is filed, or not wanted."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove the folder: the run is filed, or not wanted. Killed meanwhile, it leaves nothing to be recovered."""
+        gone = self.folder.with_name(f".{self.folder.name}{_GONE}")
+        try:
+            os.replace(self.folder, gone)
+        except OSError:
+            gone = self.folder
+        shutil.rmtree(gone, ignore_errors=True)
         self.close()
 
 
@@ -126,6 +154,8 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def left(root: Path) -> list[Path]:
     """Folders of runs that no process works on any more, the oldest first."""
+    for gone in (root / PLACE).glob(f".*{_GONE}"):
+        shutil.rmtree(gone, ignore_errors=True)
     found = []
     for folder in sorted((root / PLACE).glob("[0-9]*")):
         lock = _locked(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mlops import bundle, columns
 from mlops.bundle import Bundle
 from mlops.errors import ExperimentError, MlopsError, nearest
-from mlops.experiments import board
+from mlops.experiments import board, recorded
 from mlops.features import Floats
 from mlops.git import Git
 from mlops.store import model
@@ -64,10 +64,8 @@ def load(git: Git, artifact: str, name: str) -> Loaded:
         StoreError: the bytes of its model cannot be had.
     """
     found = board.find(board.read(git), name)
-    said: Any = board.facts(git, [found.commit])[0].record
-    kept = said.get("model") if said else {}
-    if kept is None or (kept and kept["state"] != "served") or found.state == board.FAILED:
-        why = kept["reason"] if kept and "reason" in kept else found.error or "nobody called log_model"
+    (facts,) = board.facts(git, [found.commit])
+    if why := recorded.why_failed(facts.record) or recorded.why_not_served(facts.record):
         raise ExperimentError(f"run {name} has no model to load: {why}")
     with tempfile.TemporaryDirectory(prefix="mlops-") as folder:
         place = Path(folder) / "model"

@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops.errors import ExperimentError
+from mlops.experiments import plain
 from mlops.features import Floats
 from mlops.metrics.measure import Decision, Scored
 
 ABOVE_HALF = 0.5000005
 """The threshold of `predict`, p > 0.5, for probabilities of six decimals that count from the threshold on."""
-QUICK = 0.02
+QUICK = 0.01
 """Seconds: predictions that take less are made again, so that the time is no accident."""
 
 
@@ -120,7 +121,32 @@ def _probabilities(model: Any, x: Any, column: int) -> tuple[Floats, float]:
                 raise ExperimentError(f"{_name(model)} is not fitted; call fit before log_metrics") from error
             raise
         spent.append(time.perf_counter() - started)
-    return np.asarray(found, dtype=np.float64)[:, column], float(np.median(spent))
+    return _of_column(model, found, column), float(np.median(spent))
+
+
+def probabilities(model: Any, x: Any, column: int) -> Floats:
+    """The probabilities that a model gives rows, shape (rows,). column: of which of its classes."""
+    return _of_column(model, model.predict_proba(x), column)
+
+
+def _of_column(model: Any, found: Any, column: int) -> Floats:
+    table = np.asarray(found, dtype=np.float64)
+    if table.ndim != 2 or table.shape[1] != 2:
+        raise ExperimentError(
+            f"predict_proba of {_name(model)} gives the shape {table.shape}; (rows, 2) is what classifiers of two give"
+        )
+    return table[:, column]
+
+
+def threshold(value: Any) -> float:
+    """A threshold of the decision, checked.
+
+    Raises:
+        ExperimentError: it is no probability.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) <= 1:
+        raise ExperimentError(f"threshold={value!r} is no probability; give a number from 0 to 1, such as 0.4")
+    return float(value)
 
 
 def metrics(found: Predicted, threshold: float, money: Mapping[str, float] | None) -> dict[str, float]:
@@ -148,14 +174,20 @@ def numbers(values: Mapping[str, Any]) -> dict[str, float]:
 
 def number(name: str, value: Any) -> float:
     """A number as JSON holds it."""
-    if not name.strip():
+    if not isinstance(name, str) or not name.strip():
         raise ExperimentError("a metric needs a name, such as roc_auc")
+    if name != plain.text(name):
+        raise ExperimentError(f"metric {name!r} is no name that UTF-8 can hold; letters, digits, _ and / make one")
     if hasattr(value, "item") and getattr(value, "size", 1) == 1:  # of NumPy, or a tensor
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ExperimentError(f"metric {name} is {value!r}, no number; log_params and log_text take words")
-    if not math.isfinite(float(value)):
-        raise ExperimentError(f"metric {name} is {float(value)}; leave it out, or find out where it comes from")
+    try:
+        there = float(value)
+    except OverflowError:
+        there = math.inf
+    if not math.isfinite(there):
+        raise ExperimentError(f"metric {name} is {there}; leave it out, or find out where it comes from")
     return int(value) if isinstance(value, int) else float(value)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 from mlops import policy as policies
 from mlops.errors import ExperimentError, nearest
-from mlops.experiments import board
-from mlops.experiments import commit as contents
+from mlops.experiments import board, recorded
 from mlops.experiments.direction import higher_is_better
 from mlops.git import Git
 from mlops.registry import best, outcome
@@ -66,13 +64,6 @@ def find(registry: Registry, name: str) -> str:
     return own.stdout.decode().strip()
 
 
-def record(git: Git, commit: str) -> dict[str, Any]:
-    """What a run's commit says of the run; empty for experiments of the pipeline."""
-    content = git.read(commit, contents.RECORD)
-    found: dict[str, Any] = json.loads(content) if content else {}
-    return found
-
-
 def _registry(git: Git) -> Registry:
     registry = Registry(git, policies.load(git.folder / policies.PATH))
     registry.warn()
@@ -80,12 +71,10 @@ def _registry(git: Git) -> Registry:
 
 
 def _promoted(registry: Registry, commit: str, name: str, asked: dict[str, Any]) -> bool:
-    said = record(registry.git, commit)
-    if said.get("state") == "failed":
-        raise ExperimentError(f"run {name} failed ({said.get('error')}); a failed run is never promoted")
-    model = said.get("model")
-    if said and (model is None or model["state"] != "served"):
-        why = f"its model cannot be served: {model['reason']}" if model else "it has no model; log_model keeps one"
+    (facts,) = board.facts(registry.git, [commit])
+    if why := recorded.why_failed(facts.record):
+        raise ExperimentError(f"run {name} failed ({why}); a failed run is never promoted")
+    if why := recorded.why_not_served(facts.record):
         raise ExperimentError(f"run {name} cannot be promoted: {why}")
     try:
         request = work.Request(commit, **asked)

@@ -77,6 +77,8 @@ def _xgboost(estimator: Any) -> Ensemble:
         raise CannotServeError(f"it is {kind} with objective {objective}; gbtree with binary:logistic can be served")
     if any(tree["categories_nodes"] for tree in learner["gradient_booster"]["model"]["trees"]):
         raise CannotServeError("it splits on categories; give it numbers, such as pandas.get_dummies makes")
+    if not learner["gradient_booster"]["model"]["trees"]:
+        raise CannotServeError("it has no trees; fit it with n_estimators of 1 or more")
     found = trees.from_xgboost(content)
     return Ensemble("xgboost", "log_odds", found, found.threshold, booster=content)
 
@@ -97,7 +99,7 @@ def _hist(estimator: Any) -> Ensemble:
 
 
 def _logistic(estimator: Any) -> Weights:
-    return Weights(np.asarray(estimator.coef_[0], dtype=np.float64), float(estimator.intercept_[0]))
+    return Weights(np.asarray(estimator.coef_[0], dtype=np.float64), float(np.ravel(estimator.intercept_)[0]))
 
 
 def _lightgbm(estimator: Any) -> Ensemble:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops.errors import ExperimentError, nearest
-from mlops.experiments import journal
+from mlops.experiments import board, filing, journal
 from mlops.experiments.journal import Journal
 from mlops.git import Git
 from mlops.store import settings
@@ -68,22 +68,39 @@ def choose(git: Git, wanted: list[str]) -> list[Left]:
     return list(dict.fromkeys(chosen))
 
 
-def finish(git: Git, run: Left) -> str:
+def finish(git: Git, run: Left, name: str | None = None) -> str:
     """File a run as the experiment that it would have been; its name. What it had not logged it does not have.
 
+    Args:
+        git: the repository.
+        run: which.
+        name: of the experiment; the run's own unless told.
+
     Raises:
-        ExperimentError: its process is still there.
+        ExperimentError: its process is still there, or the name is none that Git takes.
         GitError: it could not be written; the run stays.
     """
     from mlops.experiments import finish as work
 
     taken = Journal.resume(run.folder)
     try:
+        if filed := _filed(git, journal.facts(run.folder)):
+            taken.remove()
+            return filed
         if not run.ended:
             taken.add("end", state="finished", recovered=True)
-        return work.file(git, taken, settings.of(git.folder).cache).name
+        return work.file(git, taken, settings.of(git.folder).cache, name).name
     finally:
         taken.close()
+
+
+def _filed(git: Git, facts: dict[str, Any]) -> str | None:
+    """The experiment that a run already is, where its process was killed before it could remove the folder."""
+    place = filing.place(facts["base"], "")
+    listed = git.text("for-each-ref", "--format=%(refname)", place).split("\n")
+    refs = [ref for ref in listed if ref]
+    there = zip(refs, board.facts(git, refs), strict=True)
+    return next((ref.removeprefix(place) for ref, held in there if held.record.get("id") == facts["id"]), None)
 
 
 def discard(run: Left) -> None:

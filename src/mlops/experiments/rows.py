@@ -49,14 +49,14 @@ def known(root: Path, side: str, x: Any, y: NDArray[np.int8]) -> Known | None:
     try:
         plan = Plan.from_json(json.loads(plan_path.read_bytes()))
         shared = [str(name) for name in x.columns if str(name) in {f.name for f in plan.features}]
-        outcomes = np.asarray(pq.read_table(path, columns=["__y"]).column("__y").to_numpy())
+        outcomes = columns.read_parquet(path, ["__y"]).column("__y").to_numpy()
         at = _places(x.index, len(outcomes))
         if at is None or not shared or not np.array_equal(outcomes[at], y):
             return None
-        compared = pq.read_table(path, columns=shared).take(pa.array(at))
-        if not all(_same(x[name], compared.column(name)) for name in shared):
-            return None
-        return Known(columns.read_parquet(path).take(pa.array(at)), plan)
+        table = columns.read_parquet(path)
+        if len(at) < len(table) or (np.diff(at) != 1).any():
+            table = table.take(pa.array(at))
+        return Known(table, plan) if all(_same(x[name], table.column(name)) for name in shared) else None
     except (MlopsError, OSError, ValueError, TypeError, KeyError, pa.ArrowException):
         return None  # being rewritten, or of another time: then they are not known
 
@@ -104,7 +104,7 @@ def _features(x: Any) -> dict[str, Values]:
     for name in getattr(x, "columns", ()):
         try:
             column = pa.chunked_array([pa.array(x[name])])
-        except (pa.ArrowException, TypeError, ValueError):
+        except (pa.ArrowException, TypeError, ValueError, KeyError):  # KeyError: two columns of one name
             continue
         kind = column.type
         if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):

@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from mlops.errors import ExperimentError, MlopsError, one_line
-from mlops.experiments import fitting, measure, plain, surroundings
+from mlops.experiments import fitting, measure, plain, plots, surroundings
+from mlops.experiments.chosen import Scorings
 from mlops.experiments.journal import Journal
 from mlops.git import Git
 
@@ -41,7 +42,7 @@ class Run:
     """
 
     def __init__(self, place: Place, name: str, note: str, overwrite: bool) -> None:
-        self.place, self.name, self.note, self._overwrite = place, name, note, overwrite
+        self.place, self.name, self.note, self._overwrite = place, name, plain.text(note or ""), overwrite
         self.filed: Filed | None = None
         self._journal: Journal | None = None
         self._live: RunLive | None = None
@@ -50,8 +51,7 @@ class Run:
         self._pid, self._started = os.getpid(), 0.0
         self.base = ""
         self.fits = fitting.Watch()
-        self.scored: Any = None
-        """What the last log_metrics of a model scored (`mlops.experiments.evaluated.Scored`)."""
+        self.scored = Scorings()
 
     def __enter__(self) -> Run:
         """Begin: the journal is on disk before anything is logged."""
@@ -89,33 +89,34 @@ class Run:
         if not self.alive():  # a forked child leaves the block of its parent
             return
         self._exit.close()
+        journal = self._opened()
         try:
             self._end(error)
-        except (MlopsError, OSError) as why:
-            journal = self._opened()
-            journal.close()
+        except Exception as why:  # whatever it is: what was logged is worth more than the traceback of saving it
+            reason = one_line(why) if isinstance(why, (MlopsError, OSError)) else _words(why)
             said = (
-                f"run {self.name} could not be saved ({one_line(why)}); everything it logged is in {journal.folder}:"
+                f"run {self.name} could not be saved ({reason}); everything it logged is in {journal.folder}:"
                 f" put that right, then `mlops experiments recover {journal.name}`"
             )
             if error is None:
                 raise ExperimentError(said) from why
             print(f"error: {said}", file=sys.stderr)
         finally:
-            self.fits, self.scored = fitting.Watch(), None  # the rows that they hold are not needed any more
+            journal.close()
+            self._journal = None
+            self.fits, self.scored = fitting.Watch(), Scorings()  # the rows that they hold are not needed any more
 
     def _end(self, error: BaseException | None) -> None:
         from mlops.experiments import finish
 
         journal = self._opened()
         with self._lock:
-            if self.scored is not None:
-                self.scored.finish(self)
+            if self.scored.shown is not None:
+                self.scored.shown.finish(self)
             state = {"state": "finished"} if error is None else {"state": "failed", "error": _words(error)}
             seconds = round(time.perf_counter() - self._started, 3)
             journal.add("end", **state, seconds=seconds, packages=surroundings.packages())
             self.filed = finish.file(self.place.git, journal, self.place.cache)
-            self._journal = None
         what = "failed" if error is not None else "saved"
         print(f"{what}: experiment {self.filed.name} ({self.filed.commit[:8]})")
 
@@ -153,42 +154,38 @@ class Run:
         """
         if isinstance(model, Mapping):
             found = measure.numbers(model)
-        else:
-            from mlops.experiments import evaluated
-
-            if X is None or y is None:
-                raise ExperimentError("log_metrics(model, X, y) needs rows and labels; log_metrics({…}) takes numbers")
-            told = evaluated.Told(train_time_seconds, threshold, positive, {"keys": keys, "customers": customers})
             with self._kept("log_metrics"):
-                self.scored = evaluated.score(self, model, X, y, told)
-            found = self.scored.metrics
+                self._opened().add("metrics", values=found)
+            return found
+        from mlops.experiments import evaluated
+
+        if X is None or y is None:
+            raise ExperimentError("log_metrics(model, X, y) needs rows and labels; log_metrics({…}) takes numbers")
+        told = evaluated.Told(train_time_seconds, threshold, positive, {"keys": keys, "customers": customers})
         with self._kept("log_metrics"):
-            self._opened().add("metrics", values=found)
-        return found
+            scored = evaluated.score(self, model, X, y, told)
+            self.scored.add(self, scored)
+        return scored.metrics
 
     def log_metric(self, name: str, value: float, step: int | None = None) -> None:
         """A number; with a step a point of a curve, whose last value is the metric."""
         number = measure.number(name, value)
+        at = None if step is None else plain.step(step)
         with self._kept("log_metric"):
             journal = self._opened()
-            if step is not None:
-                live = self.live()
-                live.step = int(step)
-                live.log_metric(name, number)
-                journal.add("plots", values={"metrics/notebook/plots/metrics": '{"x": "step"}'})
+            if at is not None:
+                plots.point(journal, name, at, number)
             journal.add("metrics", values={name: number})
 
     def log_plot(self, name: str, data: Any, *, x: str | None = None, y: str | list[str] | None = None) -> None:
         """A figure, an image, points, or a curve of scored rows; see `mlops.experiments.plots`."""
-        from mlops.experiments import plots
-
         with self._kept("log_plot"):
             self._opened().add("plots", values=plots.log(self.live(), name, data, x, y))
 
     def log_text(self, name: str, text: str) -> None:
         """A text, as a file of the commit: metrics/notebook/texts/NAME."""
         with self._kept("log_text"):
-            self._opened().write(f"metrics/notebook/texts/{plain.path(name)}", text.encode())
+            self._opened().write(f"metrics/notebook/texts/{plain.path(name)}", plain.text(text).encode())
 
     def log_artifact(self, path: str | Path, name: str | None = None) -> None:
         """A file or folder, into DVC's cache; the commit has it as artifacts/NAME.
@@ -282,7 +279,7 @@ class Run:
 
 
 def _words(error: BaseException) -> str:
-    said = one_line(error)
+    said = one_line(plain.text(error))
     return f"{type(error).__name__}: {said}"[:2000] if said else type(error).__name__
 
 

@@ -17,14 +17,17 @@ from mlops import bundle, contributions
 from mlops.bundle import Calibrator, to_json
 from mlops.encode import Encoder, Matrix, Number
 from mlops.experiments import folded, readers
+from mlops.experiments import matrix as matrices
+from mlops.experiments.chosen import TOLERANCE
 from mlops.experiments.folded import Linear
 from mlops.experiments.readers import CannotServeError, Ensemble, Read, Weights
 from mlops.experiments.rows import Known
 from mlops.features import Feature, Floats, Input, Plan, Values
 from mlops.model import describe, export, onnx_file
 
-TOLERANCE = 1e-5
-"""Difference of a probability from the live model's: float32 against float64, and sums in another order."""
+
+class DifferentError(CannotServeError):
+    """What was saved gives other probabilities than the live model gave."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ def names_of(model: Any, given: Sequence[str] | None, x: Any) -> list[str]:
     Raises:
         CannotServeError: they are not known, or contradict each other.
     """
+    matrices.refuse_sparse(x)
     fitted = getattr(model, "feature_names_in_", None)
     own = [str(name) for name in fitted] if fitted is not None and hasattr(x, "columns") else None
     named = [str(name) for name in given] if given is not None else None
@@ -54,32 +58,6 @@ def names_of(model: Any, given: Sequence[str] | None, x: Any) -> list[str]:
     if len(names) != width or len(set(names)) != len(names):
         raise CannotServeError(f"it reads {width} columns, feature_names are {len(set(names))} different ones")
     return names
-
-
-def matrix_of(x: Any, names: Sequence[str]) -> Matrix:
-    """Rows as the float32 matrix that the service makes of them.
-
-    Raises:
-        CannotServeError: a column is none of numbers.
-    """
-    frame = hasattr(x, "columns")
-    found = []
-    for place, name in enumerate(names):
-        column = x[name] if frame else np.asarray(x)[:, place]
-        kind = str(getattr(column, "dtype", ""))
-        if kind in ("category", "object", "str", "string") or kind.startswith(("datetime", "period")):
-            raise CannotServeError(
-                f"column {name!r} holds no numbers ({kind}): the service would have to know how you made numbers of it;"
-                " leave it out, or fit on columns of numbers (pandas.get_dummies)"
-            )
-        found.append(np.asarray(column, dtype=np.float64))
-    with np.errstate(over="ignore"):
-        matrix = np.stack(found, axis=1).astype(np.float32)
-    if np.isinf(matrix).any():
-        raise CannotServeError(
-            "a value is infinite, or too large for float32; leave such rows out, or scale the column"
-        )
-    return matrix
 
 
 def make(
@@ -99,8 +77,8 @@ def make(
     """
     before, estimator = folded.split(model)
     read = readers.read(estimator)
-    matrix = matrix_of(rows.x, names)
-    apply = None if before is None else folded.transform(before, list(names), _dtype(rows.x, names))
+    matrix = matrices.of(rows.x, names)
+    apply = None if before is None else folded.transform(before, list(names), matrices.kind_of(rows.x, names))
     encoder = Encoder(*_plan(names, rows, matrix))
     features: dict[str, Values] = {name: matrix[:, i].astype(np.float64) for i, name in enumerate(names)}
     files = {
@@ -115,24 +93,18 @@ def make(
     return files | _trees(ensemble, len(names)), read
 
 
-def _dtype(x: Any, names: Sequence[str]) -> Any:
-    """The type that transformers compute in: float32 where every column is, as scikit-learn has it."""
-    kinds = {np.asarray(x[name]).dtype for name in names} if hasattr(x, "columns") else {np.asarray(x).dtype}
-    return np.float32 if kinds == {np.dtype(np.float32)} else np.float64
-
-
 def _plan(names: Sequence[str], rows: Rows, matrix: Matrix) -> tuple[Plan, tuple[Number, ...]]:
     """How the columns are made: as the pipeline makes those of data/features, else each is a number of its own."""
     made = {f.name: f for f in rows.known.plan.features if f.kind == "number"} if rows.known else {}
     raw = {i.name: i for i in rows.known.plan.inputs} if rows.known else {}
     features = tuple(made.get(name) or Feature(name, "value", (name,)) for name in names)
     inputs: dict[str, Input] = {}
+    held = matrices.columns_of(rows.x, names)
     for place, feature in enumerate(features):
         if feature.name in made:
             inputs |= {name: raw[name] for name in feature.inputs}
         else:
-            column = rows.x[feature.name] if hasattr(rows.x, "columns") else matrix
-            kind = "boolean" if str(column.dtype) in ("bool", "boolean") else "number"
+            kind = "boolean" if str(held[place].dtype) in ("bool", "boolean") else "number"
             inputs[feature.name] = Input(feature.name, kind, bool(np.isnan(matrix[:, place]).any()))
     return Plan(tuple(inputs.values()), features), tuple(Number(name) for name in names)
 
@@ -161,16 +133,17 @@ def check(folder: Path, names: Sequence[str], x: Any, live: Floats) -> float:
     """Load a bundle and score rows with it; how far its probabilities are from the live model's at most.
 
     Raises:
-        CannotServeError: they differ; in which row, and how to mend it.
+        DifferentError: they differ; in which row, and how to mend it.
+        CannotServeError: the rows are none that it takes.
     """
     loaded = bundle.load(folder)
-    matrix = matrix_of(x, names)
+    matrix = matrices.of(x, names)
     p = loaded.calibrator.many(loaded.raw_scores(matrix))
     distance = np.abs(p - live)
     worst = int(np.argmax(distance))
     if distance[worst] > TOLERANCE:
         off = int(np.count_nonzero(distance > TOLERANCE))
-        raise CannotServeError(
+        raise DifferentError(
             f"saved, it gives {p[worst]:.6f} for row {worst} where the live one gives {live[worst]:.6f}"
             f" ({off:,} of {len(live):,} rows differ): the service computes in float32; fit on X.astype('float32')"
         )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,26 +99,32 @@ class ExperimentTracker:
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *(name for name in dir(Run) if name.startswith("log_"))]
 
-    def compare(self, metric: str | None = None, top: int | None = None, plot: str | Path | None = None) -> None:
+    def compare(self, metric: str | None = None, top: int | None = None, plot: str | Path | bool = False) -> None:
         """Show all experiments, the best first; `to_frame` and `best` give them.
 
         Args:
             metric: by which; the gate's unless told.
             top: how many; 0 for all.
-            plot: also written as a page: the metric by param, ROC curves together.
+            plot: the metric by param and ROC curves too: True draws them in the notebook, a path writes a page.
+
+        Raises:
+            ExperimentError: there is no experiment, none has the metric; plot=True, and this is no notebook.
         """
         from mlops.experiments import compare, compare_page, compare_text
 
-        found = compare.compare(self.git, metric, top)
-        if plot is not None:
-            compare_page.write(self.git, found, Path(plot))
         shell = surroundings.shell()
+        if plot is True and shell is None:
+            raise ExperimentError('plot=True draws in a notebook; here plot="compare.html" writes a page')
+        found = compare.compare(self.git, metric, top)
+        if isinstance(plot, (str, Path)):
+            compare_page.write(self.git, found, Path(plot))
         if shell is None:
             compare_text.console().print(found)
         else:
-            from IPython.display import display  # type: ignore[import-not-found]
-
-            display(found)
+            notebook: Any = import_module("IPython.display")
+            notebook.display(found)
+            if plot:
+                notebook.display(notebook.HTML(compare_page.inline(self.git, found)))
 
     def best(self, metric: str | None = None) -> Experiment:
         """The best finished experiment; by the gate's metric unless told."""
@@ -180,13 +187,19 @@ def _repository(folder: str | Path | None) -> Git:
     """The repository of a folder; unless told of the current one, else of the script's."""
     try:
         git = repository.here(Path(folder) if folder is not None else None)
-    except GitError:
+    except GitError as first:
         main = surroundings.script()
         if folder is not None or main is None:
             raise
-        git = repository.here(main.resolve().parent)
-    if git.attempt("rev-parse", "--verify", "--quiet", "HEAD").returncode:
+        try:
+            git = repository.here(main.resolve().parent)
+        except GitError:  # what is wrong with the current folder is what people can see
+            raise first from None
+    head = git.attempt("rev-parse", "--verify", "--quiet", "HEAD")
+    if head.returncode:
         raise GitError(f"{git.folder} has no commit yet, and an experiment is a variation of one; `git commit` first")
+    if len(head.stdout.strip()) != 40:
+        raise GitError(f"{git.folder} names its commits by SHA-256, and DVC only finds experiments under SHA-1")
     if not (git.folder / ".dvc").is_dir():
         raise ExperimentError(f"{git.folder} has no .dvc folder, where runs are kept; `dvc init` and commit that")
     return git

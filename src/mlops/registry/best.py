@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 from mlops.errors import RegistryError
 from mlops.metrics.measure import HIGHER_IS_BETTER
@@ -35,7 +36,9 @@ def best(registry: Registry, metric: str | None = None, more_is_better: bool = T
         if value is not None and _can_be_promoted(record):
             values[commit] = value
     if not values:
-        raise RegistryError(f"no experiment that can be promoted has the metric {metric}; see `dvc exp show`")
+        trials = "; trials of a sweep have no model: `mlops sweep --apply` makes the best one's"
+        hint = trials if "." in metric else "; see `dvc exp show`"
+        raise RegistryError(f"no experiment that can be promoted has the metric {metric}{hint}")
     sign = 1 if more_is_better else -1
     return max(values, key=lambda commit: (sign * values[commit], commit))
 
@@ -45,13 +48,14 @@ def _can_be_promoted(record: bytes | None) -> bool:
     try:
         said = json.loads(record or b"{}")
         return not said or (said["state"] == "finished" and said["model"]["state"] == "served")
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return False
 
 
 def _value(content: bytes | None, metric: str) -> float | None:
     try:
         value = json.loads(content or b"{}").get(metric)
-    except (ValueError, AttributeError):
+        number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    except (ValueError, AttributeError, RecursionError, OverflowError):
         return None
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return number if math.isfinite(number) else None

@@ -36,9 +36,11 @@ def _components(y: Outcomes, p: Floats) -> tuple[float, Floats]:
     """The area, and each row's structural component: the share of rows of the other class that it is ordered rightly
     with, ties half; the area is their mean over either class.
     """
-    positive, negative = np.sort(p[y == 1]), np.sort(p[y == 0])
-    parts = np.where(y == 1, _below(p, negative), 1 - _below(p, positive))
-    return float(parts[y == 1].mean()), parts
+    churned = y == 1
+    positive, negative = p[churned], p[~churned]
+    parts = np.empty(len(p))
+    parts[churned], parts[~churned] = _below(positive, np.sort(negative)), 1 - _below(negative, np.sort(positive))
+    return float(parts[churned].mean()), parts
 
 
 def _below(p: Floats, ordered: Floats) -> Floats:

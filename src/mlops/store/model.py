@@ -11,6 +11,8 @@ from mlops.store import lock, pipeline
 from mlops.store.lock import Out
 
 Origin = Literal["pipeline", "notebook"]
+TRIAL = ("sweep.json", "metrics/evaluate/metrics.json")
+"""A trial of a sweep has the first and lacks the second: the pipeline did not run for it."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ def model(git: Git, commit: str, name: str) -> Model:
     """
     declared = pipeline.pipeline(git, commit)
     short = commit[:8]
+    record, evaluated = git.contents([f"{commit}:{path}" for path in TRIAL])
+    if record is not None and evaluated is None:
+        raise StoreError(
+            f"commit {short} is a trial of a sweep, which keeps no model; `mlops sweep --apply` runs the pipeline with"
+            " the best one, `dvc exp apply` and `dvc repro` with any"
+        )
     if declared is None:
         raise StoreError(f"commit {short} has no {pipeline.FILE}: it is no version of this project; see `git log`")
     if name not in declared.artifacts:

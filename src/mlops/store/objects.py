@@ -185,7 +185,7 @@ class Store:
         either = "neither" if self.remote else "not"
         return StoreError(
             f"{what} is {either} in DVC's cache {where};"
-            " `dvc push` where it was made, or make it again with `dvc repro` at its commit"
+            " `dvc push` where it was made, or make it again: `dvc repro` at its commit, the notebook for a run of one"
         )
 
 
