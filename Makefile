@@ -12,7 +12,7 @@ unexport PYTHONPATH PYTHONHOME
 
 CODE := src api deploy tests benchmarks
 
-.PHONY: pipeline setup setup-test test test-fast check format lock plots serve compare promote image verify release-model push-image report gate lock-check lock-rebuild ci-data ci-packages ci-result bench clean help
+.PHONY: pipeline setup setup-test test test-fast check format lock plots serve compare sweep promote image verify release-model push-image report gate lock-check lock-rebuild ci-data ci-packages ci-result bench clean help
 
 pipeline: setup  ## set up .venv, run the pipeline, show the result
 	@mlops params check
@@ -62,6 +62,9 @@ plots: setup  ## write dvc_plots/index.html
 
 compare: setup  ## all experiments, the best first
 	@mlops compare
+
+sweep: setup  ## try settings, TRIALS of them (100), and learn from each where to look next
+	@mlops sweep --trials "$${TRIALS:-100}"
 
 promote: setup  ## promote the best experiment by policy.yaml's metric, if the gate lets it
 	mlops promote --best

@@ -16,6 +16,7 @@ from mlops.experiments import arguments as experimenting
 from mlops.merge import arguments as merging
 from mlops.registry import arguments as registry
 from mlops.report import arguments as reporting
+from mlops.sweep import arguments as sweeping
 
 Run = Callable[[argparse.Namespace], int | None]
 
@@ -75,6 +76,7 @@ def build() -> Parser:
         integration.register,
         merging.register,
         experimenting.register,
+        sweeping.register,
     ):
         register(commands)
     return parser

@@ -105,6 +105,86 @@ class Serving(Section):
     weights: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
 
 
+Scalar = bool | int | float | str | None
+
+
+class Searched(Section):
+    """The values of a param that a sweep tries: from low to high, or one of choices.
+
+    log: evenly in its logarithm; step: in steps; int: whole numbers, which they are anyway where both ends are.
+    when: key of params.yaml → the value, or one of the values, with which the param matters.
+    """
+
+    low: int | float | None = None
+    high: int | float | None = None
+    log: bool = False
+    step: int | float | None = Field(default=None, gt=0)
+    whole: bool | None = Field(default=None, alias="int")
+    choices: list[Scalar] | None = None
+    when: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Searched:
+        if self.choices is not None:
+            if (self.low, self.high, self.step, self.whole) != (None,) * 4 or self.log:
+                raise ValueError("choices take no low, high, log, step or int")
+            if not self.choices:
+                raise ValueError("choices are empty; name at least one value, such as [balanced, null]")
+            if len({(type(c), c) for c in self.choices}) < len(self.choices):
+                raise ValueError("a choice is there twice")
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError("low and high are needed, such as {low: 2, high: 8}, or choices, such as [2, 4, 8]")
+        return self._range(self.low, self.high)
+
+    def _range(self, low: float, high: float) -> Searched:
+        if not low < high:
+            raise ValueError(f"low {low:g} is not below high {high:g}")
+        if self.log and low <= 0:
+            raise ValueError(f"log needs a low above 0, it is {low:g}")
+        if self.log and self.step is not None:
+            raise ValueError("log and step do not go together; leave one out")
+        if self.is_whole and any(isinstance(v, float) and not v.is_integer() for v in (low, high, self.step or 1)):
+            raise ValueError("int needs low, high and step that are whole numbers")
+        return self
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether only whole numbers are tried."""
+        ends = [v for v in (self.low, self.high, self.step) if v is not None]
+        return self.whole if self.whole is not None else all(isinstance(v, int) for v in ends)
+
+
+class Validate(Section):
+    """How a trial is measured. folds: of cv."""
+
+    method: Literal["validation", "cv"] = "validation"
+    folds: int = Field(default=5, ge=2, le=50)
+
+
+class Constraints(Section):
+    """What the best trial may cost at most; null: the gate's limit."""
+
+    max_latency_ms: float | None = Field(default=None, gt=0)
+    max_size_mb: float | None = Field(default=None, gt=0)
+
+
+class Sweep(Section):
+    """What `mlops sweep` tries.
+
+    metric: what decides; null: the gate's. params: dotted key of params.yaml → its values. pruner: whether a trial that
+    is behind is stopped. startup: trials that are drawn at random before it learns from them.
+    """
+
+    metric: Metric | None = None
+    validate_: Validate = Field(default=Validate(), alias="validate")
+    params: dict[str, Searched] = Field(default_factory=dict)
+    constraints: Constraints = Constraints()
+    pruner: bool = True
+    startup: int = Field(default=10, ge=1)
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+
+
 class Policy(Section):
     """The whole of policy.yaml; what it does not say has the defaults above."""
 
@@ -112,6 +192,7 @@ class Policy(Section):
     promotion: Promotion = Promotion()
     registry: Registry = Registry()
     serving: Serving = Serving()
+    sweep: Sweep = Sweep()
 
     @model_validator(mode="after")
     def _stages_exist(self) -> Policy:

@@ -99,22 +99,34 @@ class _Places:
         """
         keys: list[str] = []
         for part in place[:-1] if unknown else place:
-            if part not in self._known(keys):
+            if part not in self._known(keys) and not self._named(keys):
                 break
             keys.append(str(part))
         return [*keys, str(place[-1])] if unknown else keys
 
     def _known(self, location: list[str]) -> list[str]:
         """The keys that exist at a place of the file."""
-        section: Any = self._root
-        for part in location:
-            for name, field in section.model_fields.items():
-                if part in (name, field.alias):
-                    section = _section_of(field.annotation)
-                    break
-            if section is None:
-                return []
+        section, named = self._at(location)
+        if section is None or named:
+            return []
         return [field.alias or name for name, field in section.model_fields.items()]
+
+    def _named(self, location: list[str]) -> bool:
+        """Whether keys there are names that people choose, of sections that are alike."""
+        return self._at(location)[1]
+
+    def _at(self, location: list[str]) -> tuple[Any, bool]:
+        """The section at a place, None where there is none; and whether a name of one comes first."""
+        section: Any = self._root
+        named = False
+        for part in location:
+            if named:
+                named = False
+                continue
+            fields = section.model_fields.items() if section is not None else ()
+            annotation = next((field.annotation for name, field in fields if part in (name, field.alias)), None)
+            section, named = _section_of(annotation), getattr(annotation, "__origin__", None) is dict
+        return section, named and section is not None
 
 
 def _shown(value: Any) -> str:

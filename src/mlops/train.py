@@ -116,13 +116,13 @@ def encode(train: Rows, validation: Rows, plan: Plan, params: View, id_column: s
     )
 
 
-def fit_model(encoded: Encoded, params: View, watch: fit.Watch) -> Fitted:
+def fit_model(encoded: Encoded, params: View, watch: fit.Watch, means: fit.Means = fit.Means()) -> Fitted:  # noqa: B008
     """Estimator on training rows; calibrator and threshold on validation rows."""
     kind, settings = params.get("model"), params.get("train")
     values, ignored = kinds.resolve(kind, params.hyperparameters)
     if ignored:
         print(f"params.yaml: model {kind} has no use for {', '.join(ignored)}; ignored", file=sys.stderr)
-    wanted = fit.Settings(values, params.get("seed"), settings.early_stopping_rounds, settings.class_weight)
+    wanted = fit.Settings(values, params.get("seed"), settings.early_stopping_rounds, settings.class_weight, means)
     started = time.perf_counter()
     estimator = fit.fit(kind, encoded.train, encoded.validation, wanted, watch)
     seconds = time.perf_counter() - started
@@ -140,7 +140,8 @@ def _threshold(params: View, p: Floats, y: NDArray[np.int8]) -> float:
     return calibrate.best_threshold(p, y, decision.value_saved, decision.cost_contact)
 
 
-def _plan() -> Plan:
+def plan() -> Plan:
+    """How preprocess made the features, as it wrote it beside them."""
     path = FEATURES / "plan.json"
     if not path.exists():
         raise DataError(f"{path} is missing; `dvc repro` writes it, `dvc checkout` brings it back")
@@ -149,11 +150,11 @@ def _plan() -> Plan:
 
 def read_and_encode(params: View) -> Encoded:
     """The features that preprocess wrote, encoded. Raises as `check` does."""
-    plan = _plan()
-    train, validation = (read(FEATURES / f"{side}.parquet", plan) for side in ("train", "validation"))
+    made = plan()
+    train, validation = (read(FEATURES / f"{side}.parquet", made) for side in ("train", "validation"))
     check(train, validation)
     id_column = schemas.load().role("id")
-    return encode(train, validation, plan, params, id_column.name if id_column else None)
+    return encode(train, validation, made, params, id_column.name if id_column else None)
 
 
 def work(params: View) -> None:
