@@ -12,7 +12,7 @@ unexport PYTHONPATH PYTHONHOME
 
 CODE := src api deploy tests benchmarks
 
-.PHONY: pipeline setup setup-test test test-fast check format lock plots serve compare sweep promote image verify release-model push-image report gate lock-check lock-rebuild ci-data ci-packages ci-result bench clean help
+.PHONY: pipeline setup setup-test test test-fast check format lock plots serve compare sweep notebook mlflow wandb promote image verify release-model push-image report gate lock-check lock-rebuild ci-data ci-packages ci-result bench clean help
 
 pipeline: setup  ## set up .venv, run the pipeline, show the result
 	@mlops params check
@@ -32,6 +32,15 @@ $(VENV)/.installed: requirements.txt pyproject.toml .ci/install
 
 $(VENV)/.installed-test: tests/requirements.txt $(VENV)/.installed
 	@.ci/install $(VENV) tests/requirements.txt
+	@touch $@
+
+$(VENV)/.installed-notebook: deploy/project/notebook.txt $(VENV)/.installed
+	@.ci/install $(VENV) deploy/project/notebook.txt
+	@jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements 2>/dev/null  # it would ask the network
+	@touch $@
+
+$(VENV)/.installed-mlflow $(VENV)/.installed-wandb: $(VENV)/.installed-%: deploy/trackers/%.txt $(VENV)/.installed
+	@.ci/install $(VENV) deploy/trackers/$*.txt
 	@touch $@
 
 test: setup-test  ## all tests
@@ -65,6 +74,18 @@ compare: setup  ## all experiments, the best first
 
 sweep: setup  ## try settings, TRIALS of them (100), and learn from each where to look next
 	@mlops sweep --trials "$${TRIALS:-100}"
+
+notebook: setup $(VENV)/.installed-notebook  ## open notebooks/quickstart.ipynb in JupyterLab (PORT), once the pipeline has run
+	@[ -e data/features/test.parquet ] || dvc repro
+	jupyter lab --ip=127.0.0.1 --port="$${PORT:-8888}" --ServerApp.root_dir="$(CURDIR)" $$([ "$$(id -u)" != 0 ] || echo --allow-root) \
+	  --LabApp.default_url=/lab/tree/notebooks/quickstart.ipynb
+
+mlflow: setup $(VENV)/.installed-mlflow  ## all experiments and versions in MLflow's own UI, on http://127.0.0.1:5000 (PORT)
+	@deploy/trackers/install .venv-mlflow deploy/trackers/mlflow-server.txt
+	@mlops export mlflow --serve --watch 30 --port "$${PORT:-5000}"
+
+wandb: setup $(VENV)/.installed-wandb  ## all experiments as offline runs of Weights & Biases
+	@mlops export wandb
 
 promote: setup  ## promote the best experiment by policy.yaml's metric, if the gate lets it
 	mlops promote --best
@@ -111,7 +132,7 @@ bench: setup-test  ## measure; see docs/benchmarks.md
 	python -m benchmarks
 
 clean:  ## remove .venv and what tools cached; data and models stay
-	rm -rf $(VENV) .venv-clients dvc_plots .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-clients .venv-mlflow dvc_plots .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -13,6 +13,7 @@ from mlops import __version__
 from mlops.ci import arguments as integration
 from mlops.errors import MlopsError, guarded, nearest
 from mlops.experiments import arguments as experimenting
+from mlops.export import arguments as exporting
 from mlops.merge import arguments as merging
 from mlops.registry import arguments as registry
 from mlops.report import arguments as reporting
@@ -77,6 +78,7 @@ def build() -> Parser:
         merging.register,
         experimenting.register,
         sweeping.register,
+        exporting.register,
     ):
         register(commands)
     return parser

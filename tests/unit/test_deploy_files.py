@@ -19,7 +19,7 @@ from api.routes.about import ROUTES
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
-DOCKERFILES = [ROOT / "api" / "Dockerfile", DEPLOY / "project" / "Dockerfile"]
+DOCKERFILES = [ROOT / "api" / "Dockerfile", DEPLOY / "project" / "Dockerfile", DEPLOY / "trackers" / "Dockerfile"]
 MANIFESTS = sorted(p for p in (DEPLOY / "k8s").glob("*.yaml") if p.name != "kustomization.yaml")
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 DOCS = (ROOT / "docs" / "deploy.md").read_text()
