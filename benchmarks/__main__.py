@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import batch, datadiff, experiments, pipeline, registry, reports, serving
+from benchmarks import batch, datadiff, experiments, pipeline, registry, reports, serving, sweeps, tracked
 
 BENCHMARKS = {
     "startup": pipeline.startup,
@@ -24,12 +24,15 @@ BENCHMARKS = {
     "registry-show": registry.show,
     "registry-promote": registry.promote,
     "registry-follow": registry.follow,
+    "tracking": tracked.tracking,
     "compare": experiments.compare,
+    "sweep": sweeps.sweep,
 }
 GROUPS = {
     "serving": ("serving-one", "serving-batch", "serving-start", "row"),
     "reports": ("bootstrap", "report", "data-diff"),
     "registry": ("registry-tags", "registry-show", "registry-promote", "registry-follow"),
+    "experiments": ("tracking", "compare", "sweep"),
 }
 """Names that stand for several."""
 

@@ -19,9 +19,9 @@ def cache() -> Path:
     return Path(base) / "mlops-benchmarks"
 
 
-def programs(name: str) -> Path:
-    """The folder of an environment's programs; the environment holds exactly what locks/NAME.txt says."""
-    lock, folder = LOCKS / f"{name}.txt", cache() / name
+def programs(name: str, lock: Path | None = None) -> Path:
+    """The folder of an environment's programs; the environment holds exactly what its lock says, locks/NAME.txt."""
+    lock, folder = lock or LOCKS / f"{name}.txt", cache() / name
     mark = folder / INSTALLED
     if not mark.is_file() or mark.read_bytes() != lock.read_bytes():
         print(f"installing {name} into {folder}, once", file=sys.stderr, flush=True)
@@ -44,7 +44,12 @@ def _install(folder: Path, lock: Path) -> None:
 
 def run(command: list[str], folder: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
     """Run a command that has to succeed; what it says is shown only when it does not."""
-    variables = {**os.environ, **(environment or {})}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=variables)
+    said(command, folder, {**os.environ, **(environment or {})})
+
+
+def said(command: list[str], folder: Path | None, environment: Mapping[str, str]) -> str:
+    """What a command that has to succeed prints."""
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
     if done.returncode:
         raise SystemExit(f"error: {' '.join(command)}\n{done.stdout}{done.stderr}")
+    return done.stdout
