@@ -67,13 +67,13 @@ class Served:
             lines.append(line.rstrip("\n"))
             if "until Ctrl-C" in line:
                 return lines
-        assert self.process.stderr is not None
-        raise AssertionError(f"it ended: {lines}\n{self.process.stderr.read()}")
+        raise AssertionError(f"it ended: {lines}\n{self.process.communicate()[1]}")
 
     def stop(self) -> int:
         """As Ctrl-C does. Returns the exit code."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(PATIENCE)
+        self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode
 
     @property
     def answers(self) -> bool:
