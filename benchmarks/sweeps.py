@@ -58,7 +58,7 @@ def _made(folder: Path) -> Path:
 
 
 def _committed(project: Path) -> None:
-    for command in (["git", "add", "--all"], ["git", "commit", "--quiet", "--message=ran"]):
+    for command in (["git", "add", "--all"], ["git", "commit", "--quiet", "--allow-empty", "--message=ran"]):
         subprocess.run(command, cwd=project, check=True, env=environment(project.parent / "home"))
 
 

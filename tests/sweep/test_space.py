@@ -28,7 +28,7 @@ def read(params: dict[str, Any], **document: Any) -> space.Space:
 def asked(searched: space.Space, **fixed: Any) -> space.Settings:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     study.enqueue_trial(fixed)
-    return searched.suggest(study.ask())
+    return searched.suggest(study.ask(), lambda place: None)
 
 
 def test_the_default_space_is_one_that_every_kind_of_model_can_take() -> None:

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from mlops.errors import ExperimentError
 from mlops.policy import Searched
+from mlops.sweep import space
 from mlops.sweep import study as studies
 from mlops.sweep.space import Space
 from mlops.sweep.study import Study
@@ -64,6 +65,26 @@ def test_a_study_that_was_stopped_anywhere_goes_on_as_if_it_had_not_been(tmp_pat
     assert len({p["learning_rate"] for p in whole}) == 12
 
 
+@pytest.mark.parametrize("stopped", [2, 5], ids=["drawn at random", "learnt"])
+def test_a_process_that_ends_between_two_params_costs_none(
+    tmp_path: Path, stopped: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path / "whole") as study:
+        go_on(study, 7)
+        whole = [t.params for t in study.trials()]
+    with opened(tmp_path / "parts") as study:
+        go_on(study, stopped)
+        ask = space._ask
+        monkeypatch.setattr(space, "_ask", lambda t, name, s: killed() if name == "max_depth" else ask(t, name, s))
+        with pytest.raises(SystemExit):
+            study.take()
+        monkeypatch.undo()
+        assert list(study.trials()[stopped].params) == ["learning_rate"]
+    with opened(tmp_path / "parts") as study:
+        go_on(study, 7 - stopped)
+        assert [t.params for t in study.trials()] == whole
+
+
 def test_a_result_that_was_kept_and_not_told_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(tmp_path) as study:
         go_on(study, 1)
@@ -79,7 +100,7 @@ def test_a_result_that_was_kept_and_not_told_counts(tmp_path: Path, monkeypatch:
         best = study.best()
         assert best is not None
         assert best.number == 0, "the other costs more than it may"
-        study.filed(0, "a" * 40)
+        study.filed(0, "sweep-1-000", "a" * 40)
         assert [t.number for t in study.unfiled()] == [number]
     with opened(tmp_path) as study:
         assert [t.number for t in study.unfiled()] == [number]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from sklearn.metrics import roc_auc_score
 
 from mlops import columns, params, promote_best, train
 from mlops.errors import RegistryError
+from mlops.experiments import filing
 from mlops.features import Coded
 from mlops.model import encoding
 from mlops.params import View
@@ -194,6 +196,24 @@ def test_ctrl_c_stops_between_two_trees_and_loses_nothing(project: Project) -> N
     assert "trials are done; the same command goes on" in err
     assert "failed" not in err
     assert "baseline: params.yaml when the study began" in " ".join(out.split())
+
+
+def test_anothers_trial_of_that_name_is_not_taken_for_mine(project: Project, mlops: Mlops) -> None:
+    code, _, err = mlops("sweep", "--trials", "2")
+    assert code == 0, err
+    (name,) = (name for name in project.trials() if name.endswith("-001"))
+    mine = project.trials()[name]
+    ref = f"refs/exps/{_place(project)}/{name}"
+    other = json.dumps(mine | {"params": mine["params"] | {"max_depth": 9}}).encode()
+    for record in (other, b"[1]", b"{half"):
+        shutil.rmtree(project.folder / study.PLACE)
+        project.git.raw("update-ref", "-d", ref)
+        filing.file(project.git, name=name, base=project.git.commit("HEAD"), changes={"sweep.json": record})
+        code, out, err = mlops("sweep", "--trials", "2", "--json")
+        assert code == 0, err
+        found = {line["trial"]: line for line in json.loads(out)["best"]}[1]
+        assert found["name"] == f"{name}-2"
+        assert json.loads(project.git.contents([f"{found['commit']}:sweep.json"])[0] or b"")["params"] == mine["params"]
 
 
 def _place(project: Project) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 from mlops.errors import ExperimentError, nearest
 from mlops.experiments import trees
 from mlops.experiments.direction import higher_is_better
-from mlops.experiments.documents import Reader, flat
+from mlops.experiments.documents import Reader, flat, mapping
 from mlops.git import Git
 
 REFS = "refs/exps/"
@@ -107,9 +106,9 @@ def _facts(git: Git, named: Sequence[str]) -> Iterator[Facts]:
     reader = Reader()
     for start in range(0, len(named), AT_ONCE):
         for metrics, params, more, record, trial in trees.contents(git, named[start : start + AT_ONCE], _FILES):
-            told = _object(record)
+            told = mapping(record)
             merged = {**reader.flat(params), **(reader.flat(more) if told else {})}
-            yield Facts(_numbers(metrics), merged, NOTEBOOK if told else PIPELINE, told, _object(trial))
+            yield Facts(_numbers(metrics), merged, NOTEBOOK if told else PIPELINE, told, mapping(trial))
 
 
 def _experiment(fields: re.Match[str], message: str, mine: Facts, of_base: Mapping[str, Facts]) -> Experiment:
@@ -142,19 +141,9 @@ def _text(value: object) -> str | None:
     return " ".join(str(value).split()) or None if value is not None else None
 
 
-def _object(content: bytes | None) -> dict[str, Any]:
-    if content is None:  # as most are: a pipeline's experiment has no record
-        return {}
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _numbers(content: bytes | None) -> dict[str, float]:
     """The finite numbers of a metrics file; NaN is no metric that could be better or worse."""
-    return _finite_of(_object(content))
+    return _finite_of(mapping(content))
 
 
 def _finite_of(document: object) -> dict[str, float]:

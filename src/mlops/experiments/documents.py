@@ -4,6 +4,7 @@ once, and a plain number without any reader of YAML.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -69,6 +70,17 @@ class Reader:
 def _split(text: str) -> list[str]:
     """What stands before the first line that begins with a letter, and the text of each such line and those below."""
     return _KEY.split(text)
+
+
+def mapping(content: bytes | str | None) -> dict[str, Any]:
+    """What a file of JSON holds; empty for none, and for what is no object: others' files may hold anything."""
+    if content is None:
+        return {}
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def flat(document: Any, prefix: str = "") -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from mlops import columns
 from mlops.errors import MlopsError, StoreError
-from mlops.experiments.documents import Reader
+from mlops.experiments.documents import Reader, mapping
 from mlops.features import Floats
 from mlops.git import Git
 from mlops.metrics.measure import Decision
@@ -134,15 +133,7 @@ def _locked(content: bytes | None) -> Out | None:
 
 
 def _decision(intervals: bytes | None, params: Mapping[str, Any]) -> Decision:
-    threshold = _object(intervals).get("threshold")
+    threshold = mapping(intervals).get("threshold")
     money = (params.get(f"decision.{name}") for name in ("value_saved", "cost_contact"))
     value, cost = (float(m) if isinstance(m, (int, float)) else 1.0 for m in money)
     return Decision(float(threshold) if isinstance(threshold, (int, float)) else ABOVE_HALF, value, cost)
-
-
-def _object(content: bytes | None) -> dict[str, Any]:
-    try:
-        found = json.loads(content or b"{}")
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlops.errors import StoreError
-from mlops.experiments.documents import flat
+from mlops.experiments.documents import flat, mapping
 from mlops.export.choose import Subject
 from mlops.export.contents import MODEL, NOTEBOOK, SWEEP, Cache, Contents, Origin
 from mlops.git import Git
@@ -114,7 +113,7 @@ class Facts:
         started, ended = _times(subject, record)
         swept = dict(subject.metrics)
         for _, text in contents.texts(self._git, _SWEPT):
-            swept |= {name: float(v) for name, v in flat(_object(text)).items() if type(v) in (int, float)}
+            swept |= {name: float(v) for name, v in flat(mapping(text)).items() if type(v) in (int, float)}
         return Run(
             subject, origin, started, ended, swept, self._curves(contents, ended),
             self._data(subject.commit, record), _source(origin, record), contents,
@@ -126,7 +125,7 @@ class Facts:
 
     def _record(self, commit: str, path: str | None) -> dict[str, Any]:
         content = self._git.read(commit, path) if path else None
-        return _object((content or b"{}").decode("utf-8", "replace"))
+        return mapping(content)
 
     def _curves(self, contents: Contents, ended: datetime) -> dict[str, list[Point]]:
         found = {fields[1]: _points(text, ended) for fields, text in contents.texts(self._git, _CURVE)}
@@ -180,11 +179,3 @@ def _points(text: str, ended: datetime) -> list[Point]:
         except (ValueError, KeyError, TypeError, OverflowError, OSError):  # a line that is no point
             continue
     return sorted(found, key=lambda point: point.step)
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -20,7 +20,7 @@ CODE = (
     "train.py", "encode.py", "features.py", "columns.py", "bundle.py", "model", "metrics/measure.py",
     "sweep/data.py", "sweep/objective.py", "sweep/space.py",
 )  # fmt: skip
-PACKAGES = ("numpy", "scikit-learn")
+PACKAGES = ("numpy", "optuna", "scikit-learn")
 FILES = ("plan.json", "train.parquet", "validation.parquet")
 WORDS = {"data": "data/features", "space": "sweep of policy.yaml", "params": "params.yaml", "code": "the code"}
 """What a part of an identity is called."""
@@ -29,7 +29,10 @@ WORDS = {"data": "data/features", "space": "sweep of policy.yaml", "params": "pa
 def parts(space: Space, sweep: Sweep, metric: str, limits: Mapping[str, float | None]) -> dict[str, str]:
     """Part → digest of it, of a study of data/features in the current folder."""
     searched = {name: values.model_dump(mode="json") for name, values in space.params.items()}
-    wanted = {"params": searched, "validate": sweep.validate_.model_dump(), "seed": sweep.seed, "pruner": sweep.pruner}
+    wanted = {
+        "params": searched, "validate": sweep.validate_.model_dump(), "seed": sweep.seed, "pruner": sweep.pruner,
+        "startup": sweep.startup,
+    }  # fmt: skip
     return {
         "data": _of([digest.of_file(train.FEATURES / name) for name in FILES]),
         "space": _of({**wanted, "metric": metric, "limits": dict(limits)}),

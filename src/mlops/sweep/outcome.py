@@ -113,8 +113,9 @@ def of(sweep: Running) -> Found:
 def _line(sweep: Running, trial: FrozenTrial, change: Change | None) -> Line:
     result = trial.user_attrs[studies.RESULT]
     assert trial.value is not None
+    name, commit = sweep.study.experiment(trial.number) or (sweep.called(trial.number), None)
     return Line(
-        trial.number, sweep.called(trial.number), sweep.study.commit(trial.number),
+        trial.number, name, commit,
         trial.user_attrs[studies.SETTINGS], trial.value, result["std"].get(sweep.metric), result["cost"], change,
         studies.keeps(trial),
     )  # fmt: skip

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mlops.errors import ExperimentError
-from mlops.experiments import filing
+from mlops.experiments import documents, filing
 from mlops.features import Floats
 from mlops.sweep import study as studies
 from mlops.sweep import trial_commit, workers
@@ -21,6 +21,10 @@ from mlops.sweep.objective import Measured
 from mlops.sweep.study import Study
 from mlops.sweep.workers import Loop, Outcome, Work
 from mlops.sweep.workspace import Workspace
+
+_LISTED = "%(objectname) %(refname)"
+_SAME = ("study", "number", "params", "folds")
+"""By which a trial's record is known: not by what it cost, which is never measured twice alike."""
 
 
 class Watcher(Protocol):
@@ -103,14 +107,15 @@ class Running:
     def file(self) -> None:
         """File the finished trials that are not experiments yet."""
         for trial in self.study.unfiled():
-            name = self.called(trial.number)
-            there = self._there(name)
-            if there is None:
-                record = self._record(trial.number, trial.user_attrs)
-                changes = trial_commit.changes(self.workspace, trial.user_attrs[studies.SETTINGS], record)
-                git, head = self.workspace.git, self.workspace.head
-                there = filing.file(git, name=name, base=head, changes=changes).commit
-            self.study.filed(trial.number, there)
+            record = self._record(trial.number, trial.user_attrs)
+            name, commit = self._there(record) or self._filed(record)
+            self.study.filed(trial.number, name, commit)
+
+    def _filed(self, record: Mapping[str, Any]) -> tuple[str, str]:
+        git, head = self.workspace.git, self.workspace.head
+        changes = trial_commit.changes(self.workspace, record["params"], record)
+        made = filing.file(git, name=record["name"], base=head, changes=changes)
+        return made.name, made.commit
 
     def called(self, number: int) -> str:
         """The experiment of a trial."""
@@ -140,15 +145,20 @@ class Running:
         finally:
             fresh.unlink(missing_ok=True)
 
-    def _there(self, name: str) -> str | None:
-        """The commit of the experiment, where a process that was killed filed it."""
-        git = self.workspace.git
-        listed = git.text("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps/")
-        found = [line.split(" ")[0] for line in listed.split("\n") if line.endswith(f"/{name}")]
-        records = git.contents([f"{commit}:{trial_commit.RECORD}" for commit in found])
-        for commit, content in zip(found, records, strict=True):
-            if content is not None and json.loads(content).get("study") == self.study.name:
-                return commit
+    def _there(self, record: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Name and commit of the experiment, where a process that was killed filed it.
+
+        Another's of that name, from a study that is called alike, is not it: it has other params, or found otherwise.
+        """
+        git, called = self.workspace.git, re.compile(re.escape(record["name"]) + r"(-\d+)?")
+        listed = [line.split(" ") for line in git.text("for-each-ref", f"--format={_LISTED}", "refs/exps/").split("\n")]
+        found = [(ref.rsplit("/", 1)[-1], commit) for commit, ref in (pair for pair in listed if len(pair) == 2)]
+        mine = [(name, commit) for name, commit in found if called.fullmatch(name)]
+        records = git.contents([f"{commit}:{trial_commit.RECORD}" for _, commit in mine])
+        for place, content in zip(mine, records, strict=True):
+            there = documents.mapping(content)
+            if all(there.get(key) == record[key] for key in _SAME):
+                return place
         return None
 
     def _record(self, number: int, attrs: Mapping[str, Any]) -> dict[str, Any]:

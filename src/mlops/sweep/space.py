@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from decimal import Decimal
@@ -38,11 +38,12 @@ class Space:
     params: Mapping[str, Searched]
     document: Mapping[str, Any]
 
-    def suggest(self, trial: Trial) -> Settings:
-        """Ask for a value of each param that matters, given those before it."""
+    def suggest(self, trial: Trial, before: Callable[[int], None]) -> Settings:
+        """Ask for a value of each param that matters, given those before it. before: called with its place first."""
         found: Settings = {}
-        for name, searched in self.params.items():
+        for place, (name, searched) in enumerate(self.params.items()):
             if self._matters(name, searched, found):
+                before(place)
                 found[name] = _ask(trial, name, searched)
         return found
 

@@ -84,10 +84,11 @@ class Study:
         else:
             trial = self._study.ask()
             number = trial.number
-        # Drawn by its own number: a sweep that was killed goes on with the trials that it would have had anyway.
-        drawn = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
-        self._study.sampler = TPESampler(n_startup_trials=self._startup, seed=drawn)
-        found = self._space.suggest(trial)
+        # Drawn by its own number, and each param by its place, what is drawn together first: a sweep that was killed,
+        # be it between two params, goes on with the trials that it would have had anyway.
+        self._draw_by(number)
+        _ = trial.relative_params
+        found = self._space.suggest(trial, lambda place: self._draw_by(number, place + 1))
         if SETTINGS not in trial.user_attrs:
             settings = self._space.now() if trial.user_attrs.get(BASELINE) else found
             trial.set_user_attr(SETTINGS, self._space.whole(settings))
@@ -162,14 +163,14 @@ class Study:
         """The trial with params.yaml as it was when the study began, once it is finished."""
         return next((t for t in self.trials(TrialState.COMPLETE) if t.user_attrs.get(BASELINE)), None)
 
-    def filed(self, number: int, commit: str) -> None:
+    def filed(self, number: int, name: str, commit: str) -> None:
         """A trial is an experiment now."""
-        self._study.set_user_attr(f"{FILED}{number}", commit)
+        self._study.set_user_attr(f"{FILED}{number}", [name, commit])
 
-    def commit(self, number: int) -> str | None:
-        """The commit of a trial's experiment."""
-        found: str | None = self._study.user_attrs.get(f"{FILED}{number}")
-        return found
+    def experiment(self, number: int) -> tuple[str, str] | None:
+        """Name and commit of a trial's experiment; None before it is one."""
+        found = self._study.user_attrs.get(f"{FILED}{number}")
+        return (found[0], found[1]) if found else None
 
     @property
     def higher(self) -> bool:
@@ -180,6 +181,11 @@ class Study:
     def optuna(self) -> Optunas:
         """The study as Optuna has it."""
         return self._study
+
+    def _draw_by(self, *numbers: int) -> None:
+        """What is asked for next depends on nothing but these numbers and the trials that are done."""
+        drawn = int(np.random.SeedSequence([self._seed, *numbers]).generate_state(1)[0])
+        self._study.sampler = TPESampler(n_startup_trials=self._startup, seed=drawn)
 
     def _conclude(self, trial: Trial, result: Mapping[str, Any], limits: Mapping[str, float | None]) -> None:
         if result["stopped"] is not None:
