@@ -28,7 +28,7 @@ from mlops.sweep.run import Running
 SHOWN = 5
 RESAMPLES, CONFIDENCE = 1000, 0.95
 ENOUGH = 20
-"""Finished trials; with fewer, which params matter is not said."""
+"""Trials; with fewer, which params matter is not said."""
 
 
 @dataclass(frozen=True)
@@ -162,13 +162,29 @@ def _measure(sweep: Running, trial: int) -> Measure | None:
 
 def _importance(sweep: Running) -> dict[str, float]:
     """Which params told good trials from others (PED-ANOVA; Watanabe, Bansal & Hutter, IJCAI 2023)."""
-    if len(sweep.study.trials(TrialState.COMPLETE)) < ENOUGH:
+    told = _told(sweep.study.trials(TrialState.COMPLETE, TrialState.PRUNED))
+    if len(told) < ENOUGH:
         return {}
+    study = optuna.create_study(direction="maximize" if sweep.study.higher else "minimize")
+    study.add_trials(told)
     try:
-        found = optuna.importance.get_param_importances(sweep.study.optuna)
-    except (ValueError, RuntimeError):  # no param of the finished trials varies
+        found = optuna.importance.get_param_importances(study)
+    except (ValueError, RuntimeError):  # no param of the trials varies
         return {}
     return {name: round(share, 4) for name, share in found.items()}
+
+
+def _told(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Trials with what they were first measured by, where some were stopped: those that went on are all good ones, and
+    what made them so could not be seen in them alone.
+    """
+    if all(t.state == TrialState.COMPLETE for t in trials):
+        values = {t.number: t.value for t in trials}
+    else:
+        first = min((step for t in trials for step in t.intermediate_values), default=0)
+        values = {t.number: t.intermediate_values.get(first) for t in trials}
+    known = [(t, value) for t in trials if (value := values[t.number]) is not None]
+    return [optuna.trial.create_trial(params=t.params, distributions=t.distributions, value=v) for t, v in known]
 
 
 def show(found: Found) -> None:
@@ -234,7 +250,7 @@ def words(found: Found) -> list[str]:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in found.importance.items())
         said.append(f"what told good trials from others: {shares}")
     else:
-        said.append(f"which params matter is not said of fewer than {ENOUGH} finished trials")
+        said.append(f"which params matter is not said of fewer than {ENOUGH} trials")
     if found.winner is not None and found.winner.number != found.baseline.number:
         said.append("next      mlops sweep --apply       run the whole pipeline with the best, test rows too")
         said.append(f"          mlops compare --metric {found.method}.{found.metric}")
