@@ -120,11 +120,11 @@ def test_a_failed_run_that_could_not_be_saved_keeps_its_error(
     )
 
 
-def started(project: Repository, name: str) -> Journal:
+def started(project: Repository, name: str, *, overwrite: bool = False) -> Journal:
     return Journal.create(
         project.folder,
         {
-            "id": name, "name": name, "note": "", "overwrite": False, "base": project.git.commit("HEAD"),
+            "id": name, "name": name, "note": "", "overwrite": overwrite, "base": project.git.commit("HEAD"),
             "artifact": "churn", "started": "2026-03-01T10:00:00+00:00", "python": "3.11", "packages": {}, "code": {},
         },
     )  # fmt: skip
@@ -160,3 +160,30 @@ def test_a_torn_line_and_half_a_file_are_left_out(project: Repository) -> None:
     commit = experiments(project)["torn"]
     assert document(project, commit, "metrics/evaluate/metrics.json") == {"roc_auc": 0.5}
     assert "x" not in project.git.files(commit)
+
+
+def test_what_was_left_long_ago_replaces_nothing(project: Repository) -> None:
+    old = started(project, "mine", overwrite=True)
+    old.add("metrics", values={"roc_auc": 0.5})
+    old.close()
+    with ExperimentTracker(project.folder).run("mine", overwrite=True) as run:
+        run.log_metrics({"roc_auc": 0.9})
+    assert recover.finish(project.git, recover.left(project.git)[0]) == "mine-2"
+    assert document(project, experiments(project)["mine"], "metrics/evaluate/metrics.json") == {"roc_auc": 0.9}
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"name": "half"}'])
+def test_a_run_that_nobody_knows_keeps_no_other_from_being_saved(
+    project: Repository, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    for name in ("empty", "good"):
+        started(project, name).close()
+    broken = next(run for run in recover.left(project.git) if run.name == "empty").folder
+    (broken / "run.json").write_text(content)
+    assert cli.main(["experiments", "list"]) == 0
+    assert cli.main(["experiments", "recover", "--all"]) == 1
+    said = capsys.readouterr()
+    assert f"mlops experiments recover {broken.name} --discard" in said.err
+    assert list(experiments(project)) == ["good"]
+    assert cli.main(["experiments", "recover", broken.name, "--discard"]) == 0
+    assert not recover.left(project.git)

@@ -23,6 +23,9 @@ WEAK = {
 def test_the_best_goes_through_the_pipeline_and_is_an_experiment_like_any(project: Project, mlops: Mlops) -> None:
     project.edit("params.yaml", "n_estimators: 30", "n_estimators: 1")
     project.sweep(params=WEAK, validate={"method": "validation"})
+    code, _, err = mlops("sweep", "--name", "tpyo", "--apply")
+    assert code == 1
+    assert "has no trial yet that could be applied" in err
     assert mlops("sweep", "--trials", "4")[0] == 0
     project.edit("params.yaml", "learning_rate: null", "learning_rate: 0.4321")
     code, _, err = mlops("sweep", "--apply")

@@ -12,6 +12,8 @@ from mlops.sweep import outcome
 from mlops.sweep.study import Study
 from tests.sweep.test_study import NO_LIMITS, opened, result
 
+pytestmark = pytest.mark.slow
+
 
 def importance(study: Study) -> dict[str, float]:
     sweep: Any = SimpleNamespace(study=study)

@@ -50,6 +50,7 @@ def test_the_first_trial_is_todays_params(tmp_path: Path) -> None:
         assert study.trials()[0].params == {"learning_rate": 0.06, "max_depth": 3}
 
 
+@pytest.mark.slow
 def test_a_study_that_was_stopped_anywhere_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     with opened(tmp_path / "whole") as study:
         go_on(study, 12)
@@ -65,6 +66,7 @@ def test_a_study_that_was_stopped_anywhere_goes_on_as_if_it_had_not_been(tmp_pat
     assert len({p["learning_rate"] for p in whole}) == 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped", [2, 5], ids=["drawn at random", "learnt"])
 def test_a_process_that_ends_between_two_params_costs_none(
     tmp_path: Path, stopped: int, monkeypatch: pytest.MonkeyPatch

@@ -46,7 +46,7 @@ def read(folder: Path) -> Logged:
     return logged
 
 
-def file(git: Git, run: Journal, cache: Path, name: str | None = None) -> Filed:
+def file(git: Git, run: Journal, cache: Path, name: str | None = None, *, late: bool = False) -> Filed:
     """File a run as an experiment and remove its folder. Where that fails the folder stays, and can be filed later.
 
     Args:
@@ -54,6 +54,7 @@ def file(git: Git, run: Journal, cache: Path, name: str | None = None) -> Filed:
         run: its journal.
         cache: DVC's.
         name: of the experiment; the run's unless told.
+        late: long after its block; then it replaces nothing, which may be newer and better than it.
 
     Raises:
         GitError, OSError: it could not be written.
@@ -69,7 +70,7 @@ def file(git: Git, run: Journal, cache: Path, name: str | None = None) -> Filed:
     base = str(logged.facts["base"])
     filed = filing.file(
         git, name=logged.facts["name"], base=base, changes=commit.changes(git, base, logged, files, cache),
-        message=str(logged.facts["note"]), overwrite=bool(logged.facts["overwrite"]),
+        message=str(logged.facts["note"]), overwrite=bool(logged.facts["overwrite"]) and not late,
     )  # fmt: skip
     run.remove()
     return filed

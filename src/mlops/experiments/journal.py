@@ -133,9 +133,19 @@ class Journal:
 
 
 def facts(folder: Path) -> dict[str, Any]:
-    """What is known of the run in a folder since it began."""
-    found: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    return found
+    """What is known of the run in a folder since it began.
+
+    Raises:
+        ExperimentError: a crash of the machine left it empty, or somebody edited it.
+    """
+    try:
+        found: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return {key: found[key] for key in ("name", "started", "base", "id", "overwrite")} | found
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise ExperimentError(
+            f"{folder / 'run.json'} cannot be read, so nobody knows what run this was; look at the files beside"
+            f" it, then `mlops experiments recover {folder.name} --discard`"
+        ) from None
 
 
 def events(folder: Path) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,10 @@ from mlops.store import settings
 
 @dataclass(frozen=True)
 class Left:
-    """A run that was left. ended: whether its block came to an end, and only filing it failed."""
+    """A run that was left. ended: whether its block came to an end, and only filing it failed.
+
+    Of one whose run.json cannot be read nothing is known but the folder.
+    """
 
     folder: Path
     name: str
@@ -42,7 +45,10 @@ def left(git: Git) -> list[Left]:
 
 
 def _of(folder: Path) -> Left:
-    facts, events = journal.facts(folder), list(journal.events(folder))
+    try:
+        facts, events = journal.facts(folder), list(journal.events(folder))
+    except (ExperimentError, OSError):
+        return Left(folder, folder.name, "unknown", False, 0, False)
     kinds = {event["kind"] for event in events}
     metrics = {name for event in events if event["kind"] == "metrics" for name in event["values"]}
     return Left(folder, facts["name"], facts["started"], "end" in kinds, len(metrics), "model" in kinds)
@@ -89,7 +95,7 @@ def finish(git: Git, run: Left, name: str | None = None) -> str:
             return filed
         if not run.ended:
             taken.add("end", state="finished", recovered=True)
-        return work.file(git, taken, settings.of(git.folder).cache, name).name
+        return work.file(git, taken, settings.of(git.folder).cache, name, late=True).name
     finally:
         taken.close()
 

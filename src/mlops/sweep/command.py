@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from mlops import git as repository
+from mlops.errors import ExperimentError
 from mlops.sweep import apply, outcome, progress
 from mlops.sweep.begin import DEFAULT_TRIALS, Asked, begun
 from mlops.sweep.run import Running
@@ -41,6 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _trials(running: Running, asked: Asked) -> bool:
     """Run the trials that are missing; whether somebody interrupted it."""
     done = running.study.done()
+    if asked.apply and not done and asked.trials is None:
+        raise ExperimentError(
+            f"{running.study.name} has no trial yet that could be applied; `mlops sweep --trials {DEFAULT_TRIALS}"
+            " --apply` makes some first (another --name, other rows or another space are another study)"
+        )
     total = asked.trials or (done if asked.apply and done else DEFAULT_TRIALS)
     if done:
         left = max(total - done, 0)
