@@ -23,6 +23,19 @@ TOLERANCE = 1e-5
 """Difference of a probability from another computation of it: float32 against float64, and sums in another order."""
 HELD = 2_000_000
 """Scored rows that a run holds in memory, besides those of the last call."""
+ANOTHER = (
+    "log_model kept another model than this one, so the run keeps the metrics of that: give this one a run of its own,"
+    " or log it too"
+)
+FIRST = (
+    "positive= is here the first class of the model that log_model kept, which is served with its second, so these"
+    " metrics are not kept: leave positive= out, or fit with the label that means churn as 1"
+)
+LEARNT = "these are the rows that the model learnt from; the run keeps only metrics of others"
+ALONE = (
+    "these are the rows that the model learnt from, so the metrics are too good; log_metrics(model, X_test, y_test)"
+    " replaces them"
+)
 
 
 @dataclass
@@ -30,30 +43,32 @@ class Scorings:
     """What a run scored so far, the last call at the end.
 
     shown: whose rows, numbers and curves are the run's. names: of the columns that the bundle of log_model reads; None
-    where there is no bundle.
+    where there is no bundle. artifact: the model that log_model kept without one.
     """
 
     calls: list[Scored] = field(default_factory=list)
     shown: Scored | None = None
     names: list[str] | None = None
+    artifact: Any = None
 
     def of(self, model: Any) -> Scored | None:
         """The last call with this object."""
         return next((scored for scored in reversed(self.calls) if scored.model() is model), None)
 
     def add(self, run: Run, scored: Scored) -> None:
-        """Take in a call of log_metrics: the run shows it, unless log_model kept another model."""
+        """Take in a call of log_metrics: the run shows it, unless log_model kept another model.
+
+        Rows that the model learnt from are shown only where no others are, and never of a model that may be promoted.
+        """
         self.calls.append(scored)
         while len(self.calls) > 1 and sum(len(call.found.y) for call in self.calls[:-1]) > HELD:
             del self.calls[0]
-        if self.names is None or self._is_served(run, self.names, scored):
+        said = self._against(run, scored)
+        if said is None:
             self.show(run, scored)
-        else:
-            print(
-                "note: log_model kept another model than this one, so the run keeps the metrics of that: give this one"
-                " a run of its own, or log it too",
-                file=sys.stderr,
-            )
+            said = ALONE if scored.learnt else None
+        if said is not None:
+            print(f"note: {said}", file=sys.stderr)
 
     def show(self, run: Run, scored: Scored) -> None:
         """Make rows, numbers and curves of a call those of the run."""
@@ -61,16 +76,18 @@ class Scorings:
             scored.keep(run)
             self.shown = scored
 
-    def choose(self, model: Any, x: Any, p: Floats) -> Scored | None:
+    def choose(self, model: Any, x: Any = None, p: Floats | None = None) -> Scored | None:
         """The last call whose rows this model gives the same probabilities; None where there is none.
+
+        Rows that it did not learn from come before those that it did, and its own calls before those of others.
 
         Args:
             model: as it is now.
-            x: rows, p: the probabilities that it gives them.
+            x: rows, p: the probabilities that it gives them, where they are known already.
         """
         known: dict[int, Floats | None] = {id(x): p}
         last = self.calls[::-1]
-        for scored in (*(c for c in last if c.model() is model), *(c for c in last if c.model() is not model)):
+        for scored in sorted(last, key=lambda call: (call.learnt, call.model() is not model)):
             if id(scored.x) not in known:
                 known[id(scored.x)] = _probabilities(model, scored.x)
             mine = known[id(scored.x)]
@@ -78,15 +95,38 @@ class Scorings:
                 return scored
         return None
 
-    def _is_served(self, run: Run, names: list[str], scored: Scored) -> bool:
-        from mlops.experiments import served
-        from mlops.experiments.readers import CannotServeError
+    def keep(self, run: Run, model: Any) -> None:
+        """Take in a model that cannot be served: the run shows its rows, where it was scored."""
+        self.names, self.artifact = None, model
+        own = sorted((call for call in self.calls[::-1] if call.model() is model), key=lambda call: call.learnt)
+        scored = self.choose(model) or next(iter(own), None)
+        if scored is not None:
+            self.show(run, scored)
 
-        try:
-            served.check(run.folder / "served", names, scored.x, scored.found.p)
-        except CannotServeError:
-            return False
-        return True
+    def _against(self, run: Run, scored: Scored) -> str | None:
+        """Why the run does not show a call; None where it does."""
+        p = scored.found.p
+        if self.names is not None:
+            if not _is_served(run, self.names, scored.x, p):
+                return FIRST if _is_served(run, self.names, scored.x, 1 - p) else ANOTHER
+        elif self.artifact is not None and scored.model() is not self.artifact:
+            mine = _probabilities(self.artifact, scored.x)
+            if mine is None or not same(mine, p):
+                return ANOTHER
+        others = self.shown is not None and not self.shown.learnt
+        return LEARNT if scored.learnt and (others or self.names is not None) else None
+
+
+def _is_served(run: Run, names: list[str], x: Any, p: Floats) -> bool:
+    """Whether the bundle of log_model gives rows these probabilities."""
+    from mlops.experiments import served
+    from mlops.experiments.readers import CannotServeError
+
+    try:
+        served.check(run.folder / "served", names, x, p)
+    except CannotServeError:
+        return False
+    return True
 
 
 def same(p: Floats, other: Floats) -> bool:

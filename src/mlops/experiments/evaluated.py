@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ import pyarrow as pa
 from mlops import columns
 from mlops.bundle import to_json
 from mlops.errors import ExperimentError
-from mlops.experiments import commit, measure, rows, surroundings
+from mlops.experiments import commit, fitting, measure, rows, surroundings
 from mlops.experiments.measure import Predicted
 from mlops.experiments.rows import Known
 from mlops.metrics import curves
@@ -48,10 +47,11 @@ class Told:
 class Scored:
     """Rows as a model scored them, and its metrics there.
 
-    table: the rows as they are kept; facts: what they were, for the record.
+    table: the rows as they are kept; facts: what they were, for the record. learnt: whether they are the rows that the
+    model was fitted on, whose metrics are too good.
     """
 
-    model: weakref.ref[Any]
+    model: Callable[[], Any]
     x: Any
     found: Predicted
     known: Known | None
@@ -60,6 +60,7 @@ class Scored:
     table: pa.Table
     facts: Mapping[str, Any]
     metrics: dict[str, float]
+    learnt: bool = False
 
     def keep(self, run: Run) -> None:
         """Write rows, curves and metrics into the run, in the place of another model's."""
@@ -114,7 +115,10 @@ def score(run: Run, model: Any, x: Any, y: Any, told: Told) -> Scored:
     known = rows.known(run.place.git.folder, "test", x, found.y)
     table = rows.scored(known, x, found.y, found.p, told.names)
     facts = {**surroundings.data(x, y), "rows_of": "data/features" if known else None}
-    return Scored(weakref.ref(model), x, found, known, threshold, money, table, facts, metrics)
+    learnt = run.fits.learnt(model, x)
+    if learnt:
+        facts["learnt"] = True
+    return Scored(fitting.reference(model), x, found, known, threshold, money, table, facts, metrics, learnt)
 
 
 def _points(found: Predicted, decision: Decision) -> dict[str, curves.Points]:

@@ -18,6 +18,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlops.experiments import surroundings
+
 Fit = Callable[..., Any]
 
 
@@ -35,11 +37,39 @@ class Watch:
     """The fits of one run, in the thread that opened it."""
 
     depth: int = 0
-    found: list[tuple[weakref.ref[Any], Fitted]] = field(default_factory=list)
+    found: list[tuple[Callable[[], Any], Fitted]] = field(default_factory=list)
 
     def of(self, model: Any) -> Fitted | None:
         """The last time that a model was fitted here; None where it was not."""
         return next((fitted for known, fitted in reversed(self.found) if known() is model), None)
+
+    def learnt(self, model: Any, x: Any) -> bool:
+        """Whether these are the rows that a model was fitted on here.
+
+        Of a model that was fitted inside another's fit (the best of a search) the rows are those of any such fit.
+        """
+        own = self.of(model)
+        if own is None:
+            return False
+        fits = [own] if own.x is not None else [fitted for _, fitted in self.found if fitted.x is not None]
+        return any(_same(x, fitted.x) for fitted in fits)
+
+
+def reference(model: Any) -> Callable[[], Any]:
+    """What gives a model while it lives, and does not keep it alive where its class allows that."""
+    try:
+        return weakref.ref(model)
+    except TypeError:  # a class with __slots__
+        return lambda: model
+
+
+def _same(x: Any, other: Any) -> bool:
+    """Whether rows are the same: one object, or the same values in the same columns."""
+    if x is other:
+        return True
+    if getattr(x, "shape", None) != getattr(other, "shape", None) or type(x) is not type(other):
+        return False
+    return bool(surroundings.data(x)["sha256"] == surroundings.data(other)["sha256"])
 
 
 _watch: ContextVar[Watch | None] = ContextVar("mlops_fits", default=None)
@@ -137,5 +167,5 @@ def take(fit: Fit, model: Any, given: tuple[Any, ...], named: dict[str, Any]) ->
     y = given[1] if len(given) > 1 else named.get("y")
     fitted = Fitted(seconds) if watch.depth else Fitted(seconds, x, y)
     watch.found = [(known, f) for known, f in watch.found if known() is not None]
-    watch.found.append((weakref.ref(model), fitted))
+    watch.found.append((reference(model), fitted))
     return result

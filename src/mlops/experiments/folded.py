@@ -2,6 +2,7 @@
 
 A scaler moves a column up or keeps it, so `f(x) ≤ t` is `x ≤ s` with s the largest float32 for which it holds. It is
 found by bisection over the float32 numbers, asking the fitted transformers themselves: exact, whatever they round.
+Where a column holds decimals of float64, s is the largest float32 whose decimal it holds for: clients send 31.37.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops.encode import Matrix
+from mlops.experiments.matrix import shortest
 from mlops.experiments.readers import CannotServeError, Ensemble, Weights
 from mlops.features import FLOAT32_MAX, Floats
 
@@ -79,20 +81,54 @@ def transform(before: Any, names: list[str], dtype: Any) -> Transform:
     return apply
 
 
-def into_trees(read: Ensemble, apply: Transform, width: int) -> Ensemble:
-    """Trees that read the columns themselves."""
+def for_decimals(read: Ensemble, decimals: NDArray[np.bool_]) -> Ensemble:
+    """Trees that take the float32 number of a decimal for that decimal, as the estimator took it.
+
+    Args:
+        read: trees without steps before them.
+        decimals: of each column, whether it holds decimals.
+    """
+    if not read.double:
+        return read
+    found = read.trees
+    some = np.flatnonzero((found.feature >= 0) & decimals[found.feature])
+    limits = read.exact[some]
+    threshold = found.threshold.copy()
+    threshold[some] = _of_decimals(lambda values: np.asarray(values <= limits), threshold[some])
+    return replace(read, trees=replace(found, threshold=threshold))
+
+
+def _of_decimals(
+    holds: Callable[[NDArray[np.float64]], NDArray[np.bool_]], largest: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The largest float32 whose decimal a condition holds for: a neighbour of the largest that it holds for, or that.
+
+    A decimal is less than half a step from its float32.
+    """
+    inside = np.abs(largest) < FLOAT32_MAX  # infinities and the largest number have no neighbours to ask for
+    known = np.where(inside, largest, np.float32(0))
+    up, down = (np.nextafter(known, np.float32(end)) for end in (np.inf, -np.inf))
+    moved = np.where(holds(shortest(up)), up, np.where(holds(shortest(known)), known, down))
+    return np.where(inside, moved, largest)
+
+
+def into_trees(read: Ensemble, apply: Transform, decimals: NDArray[np.bool_]) -> Ensemble:
+    """Trees that read the columns themselves. decimals: of each column, whether it holds decimals."""
+    width = len(decimals)
     found = read.trees
     inner = np.flatnonzero(found.feature >= 0)
     columns, limits = found.feature[inner], read.exact[inner]
-    single = read.kind != "hist_gradient_boosting" and read.kind != "lightgbm"  # they read their columns as float32
+    single = not read.double
 
-    def left(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def left(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
         moved = _asked(apply, columns, values, width)
         moved = moved.astype(np.float32) if single else moved
         return np.asarray(moved <= limits if found.inclusive else moved < limits)
 
     threshold = found.threshold.copy()
-    threshold[inner] = _largest(left, len(inner))
+    largest = _largest(left, len(inner))
+    moved = _of_decimals(left, largest) if decimals[columns].any() else largest
+    threshold[inner] = np.where(decimals[columns], moved, largest)
     filled = apply(np.full((1, width), np.nan))[0][columns]
     filled = filled.astype(np.float32) if single else filled
     goes = filled <= limits if found.inclusive else filled < limits
@@ -101,7 +137,7 @@ def into_trees(read: Ensemble, apply: Transform, width: int) -> Ensemble:
     return replace(read, trees=replace(found, threshold=threshold, missing_left=missing, inclusive=True), booster=None)
 
 
-def _asked(apply: Transform, columns: NDArray[np.int64], values: NDArray[np.float32], width: int) -> Floats:
+def _asked(apply: Transform, columns: NDArray[np.int64], values: NDArray[np.floating[Any]], width: int) -> Floats:
     """What the transformers make of one value in one column, for many of them."""
     result = np.empty(len(values), dtype=np.float64)
     step = max(AT_ONCE // width, 1)

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlops.encode import Matrix
 from mlops.experiments.readers import CannotServeError
+
+LOOKED_AT = 2000
+"""Values of a column that tell whether it holds decimals."""
 
 
 def refuse_sparse(x: Any) -> None:
@@ -65,3 +69,21 @@ def kind_of(x: Any, names: Sequence[str]) -> Any:
     """The type that transformers compute in: float32 where every column is, as scikit-learn has it."""
     kinds = {np.asarray(column).dtype for column in columns_of(x, names)}
     return np.float32 if kinds == {np.dtype(np.float32)} else np.float64
+
+
+def shortest(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """The decimals with fewest digits that are these float32 numbers: what 31.37 was before it became one."""
+    return np.asarray(values, dtype=np.float32).astype(np.str_).astype(np.float64)
+
+
+def decimals(x: Any, names: Sequence[str]) -> NDArray[np.bool_]:
+    """Which columns hold decimals such as 31.37, which float32 rounds: none that it holds or that have all digits."""
+    found = []
+    for column in columns_of(x, names):
+        values = np.asarray(column, dtype=np.float64)
+        values = values[np.isfinite(values)]
+        values = values[:: len(values) // LOOKED_AT + 1]
+        with np.errstate(over="ignore"):
+            single = values.astype(np.float32)
+        found.append(np.count_nonzero(shortest(single) == values) > np.count_nonzero(single == values))
+    return np.array(found, dtype=np.bool_)

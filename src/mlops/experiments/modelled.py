@@ -27,8 +27,12 @@ if TYPE_CHECKING:
     from mlops.experiments.run import Run
 
 OTHERS = (
-    "the metrics of this run are another model's, or this one was fitted again since;"
+    "the metrics of this run are another model's, or this one was fitted again since, or its rows were changed;"
     " call log_metrics(model, X, y) with the model that is logged, before log_model"
+)
+LEARNT = (
+    "it was scored only on the rows that it learnt from; call log_metrics(model, X_test, y_test) with other rows,"
+    " before log_model"
 )
 
 
@@ -51,7 +55,7 @@ def log(run: Run, model: Any, names: Sequence[str] | None, x: Any, threshold: fl
 def _keep(run: Run, model: Any, why: str) -> None:
     """Keep a model that cannot be served."""
     shutil.rmtree(run.folder / "served", ignore_errors=True)
-    run.scored.names = None
+    run.scored.keep(run, model)
     kind, content = type(model).__name__, io.BytesIO()
     try:
         _dump(model, content)
@@ -82,6 +86,8 @@ class _Live:
 
 
 def _serve(run: Run, model: Any, names: Sequence[str] | None, x: Any, threshold: float | None) -> dict[str, Any]:
+    if hasattr(model, "best_estimator_") and hasattr(model, "best_params_"):  # a search, of which one model is served
+        raise CannotServeError(f"{type(model).__name__} is a search; log search.best_estimator_")
     own, fitted = run.scored.of(model), run.fits.of(model)
     if x is None:
         x = own.x if own else fitted.x if fitted else None
@@ -116,6 +122,8 @@ def _save(run: Run, live: _Live, names: Sequence[str] | None) -> dict[str, Any]:
     scored = run.scored.choose(model, x, live.p)
     if scored is None and run.scored.calls:
         raise CannotServeError(OTHERS)
+    if scored is not None and scored.learnt:
+        raise CannotServeError(LEARNT)
     fitted, positive = run.fits.of(model), measure.classes(model)[1]
     learnt = _learnt(run, fitted, positive)
     known = (learnt.known if learnt else None) or (scored.known if scored else None)
@@ -135,7 +143,7 @@ def _save(run: Run, live: _Live, names: Sequence[str] | None) -> dict[str, Any]:
         if scored.x is not x:
             served.check(folder, named, scored.x, scored.found.p)
         run.scored.show(run, scored)
-    run.scored.names = named
+    run.scored.names, run.scored.artifact = named, None
     kept = {path.name: path for path in folder.iterdir()}
     run.add_out(keep.folder(run.place.cache, commit.MODEL, kept))
     return {"kind": read.kind, "checked_rows": len(live.p), "largest_difference": float(f"{difference:.2g}")}

@@ -36,6 +36,11 @@ class Ensemble:
     slope: float = 1.0
     booster: bytes | None = None
 
+    @property
+    def double(self) -> bool:
+        """Whether the estimator compares in float64; the others read their columns as float32."""
+        return self.kind in ("hist_gradient_boosting", "lightgbm")
+
 
 @dataclass(frozen=True)
 class Weights:

@@ -45,10 +45,10 @@ def names_of(model: Any, given: Sequence[str] | None, x: Any) -> list[str]:
         CannotServeError: they are not known, or contradict each other.
     """
     matrices.refuse_sparse(x)
-    fitted = getattr(model, "feature_names_in_", None)
-    own = [str(name) for name in fitted] if fitted is not None and hasattr(x, "columns") else None
+    held = [str(name) for name in x.columns] if hasattr(x, "columns") else None
     named = [str(name) for name in given] if given is not None else None
-    names = named or own or ([str(name) for name in x.columns] if hasattr(x, "columns") else None)
+    own = _own(model, named or held)
+    names = named or own or held
     if names is None:
         raise CannotServeError("the names of its columns are not known: give feature_names=[…]")
     if own is not None and names != own:
@@ -58,6 +58,23 @@ def names_of(model: Any, given: Sequence[str] | None, x: Any) -> list[str]:
     if len(names) != width or len(set(names)) != len(names):
         raise CannotServeError(f"it reads {width} columns, feature_names are {len(set(names))} different ones")
     return names
+
+
+def _own(model: Any, others: list[str] | None) -> list[str] | None:
+    """The names that a model was fitted with; None where it knows none.
+
+    LightGBM numbers the columns of an array, and writes _ for a space: the others are taken where they agree with that.
+    """
+    fitted = getattr(model, "feature_names_in_", None)
+    if fitted is None:
+        return None
+    own = [str(name) for name in fitted]
+    if hasattr(model, "booster_"):
+        if own == [f"Column_{place}" for place in range(len(own))]:
+            return None
+        if others is not None and [name.replace(" ", "_") for name in others] == own:
+            return others
+    return own
 
 
 def make(
@@ -89,7 +106,8 @@ def make(
     }
     if isinstance(read, Weights):
         return files | _linear(folded.into_weights(read, before, apply, matrix), matrix), read
-    ensemble = read if apply is None else folded.into_trees(read, apply, len(names))
+    decimals = matrices.decimals(rows.x, names)
+    ensemble = folded.for_decimals(read, decimals) if apply is None else folded.into_trees(read, apply, decimals)
     return files | _trees(ensemble, len(names)), read
 
 
