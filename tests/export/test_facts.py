@@ -30,6 +30,7 @@ def registry(repository: Repository) -> Registry:
     return Registry(repository.git, load(repository.folder / "policy.yaml"))
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(max_size=300), st.integers(), max_size=8))
 def test_every_name_becomes_one_that_mlflow_takes(values: dict[str, int]) -> None:
     validation = importlib.import_module("mlflow.utils.validation")

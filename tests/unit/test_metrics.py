@@ -18,6 +18,7 @@ outcomes_and_scores = st.lists(
 ).filter(lambda rows: 0 < sum(y * w for y, _, w in rows) and 0 < sum((1 - y) * w for y, _, w in rows))
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(outcomes_and_scores)
 def test_metrics_are_scikit_learns(rows: list[tuple[int, float, int]]) -> None:
@@ -51,6 +52,7 @@ def simulated(rng: np.random.Generator, n: int) -> tuple[NDArray[np.int8], NDArr
     return (rng.random(n) < p).astype(np.int8), p
 
 
+@pytest.mark.slow
 def test_intervals_cover_as_often_as_they_say() -> None:
     rng = np.random.default_rng(5)
     truth = roc_auc(*simulated(rng, 400_000))
